@@ -1,0 +1,89 @@
+# Everything a clone needs, through one file. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# One stamp for each set of packages: pip runs again only when pyproject.toml is newer.
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+BENCH := $(VENV)/.installed-bench
+
+DEBIAN_PACKAGES := telnet netcat-openbsd socat curl
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# What mypy checks: those of its folders that exist.
+TYPED := $(wildcard coro examples benchmarks)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv debian-packages lint types check test coverage bench-quick demo clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+venv: $(DEV) ## make .venv with the package and its development tools (PYTHON=python3.12 chooses another)
+
+# pip appears last in a new environment: if it is there, the environment is whole.
+$(BIN)/pip:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "make: no '$(PYTHON)' on this machine: coro needs Python 3.11 or newer;" \
+	    "name one with: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: coro needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) -V 2>&1);" \
+	    "name another with: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make: '$(PYTHON)' lacks the module venv or ensurepip;" \
+	    "on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): pyproject.toml | $(BIN)/pip
+	$(PIP) install --editable .
+	@touch $@
+
+$(DEV): pyproject.toml | $(BIN)/pip
+	$(PIP) install --editable '.[dev]'
+	@touch $(RUNTIME) $@
+
+$(BENCH): pyproject.toml | $(BIN)/pip
+	$(PIP) install --editable '.[bench]'
+	@touch $(RUNTIME) $@
+
+# The end-to-end tests use real clients: telnet, nc (OpenBSD's, for Unix sockets), socat and curl. A Python
+# of Debian's own comes without ensurepip, which `make venv` needs.
+debian-packages: ## install the clients that the end-to-end tests use (Debian, Ubuntu)
+	$(SUDO) apt-get -o Acquire::Retries=3 update
+	extra=; $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || extra=python3-venv; \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+	  $(DEBIAN_PACKAGES) $$extra
+
+lint: $(DEV) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV) ## mypy --strict
+	$(BIN)/mypy $(TYPED)
+
+check: lint types ## the fast part: lint, types and the tests that are not slow
+	$(BIN)/python -m pytest -m "not slow"
+
+test: lint types ## the one command: set up, lint, types and all tests
+	$(BIN)/python -m pytest
+
+coverage: $(DEV) ## all tests, with a report of the lines and branches that they missed
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+bench-quick: $(BENCH) ## time coro against gevent and uvloop, as ratios
+	$(BIN)/python -m benchmarks.quick
+
+demo: $(RUNTIME) ## the worms arena: a daemon with many threads, to be joined with telnet
+	$(BIN)/python -m examples.worms --demo
+
+clean: ## remove what builds and tests left (.venv stays: remove it by hand to start afresh)
+	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \
+	  .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name $(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,145 @@
+"""coro: cheap threads, one loop underneath, and a door through which a running daemon can be seen and steered.
+
+    import coro
+
+    def main():
+        print("Hello world!")
+        coro.set_exit(0)
+
+    coro.spawn(main)
+    coro.event_loop()
+
+This package re-exports the public names and does nothing else when it is imported: no signal handlers, no
+patched modules, no files, no OS threads.
+"""
+
+from __future__ import annotations
+
+from coro import tb
+from coro.clock import (
+    absolute_secs_to_ticks,
+    absolute_time_to_ticks,
+    seconds_to_ticks,
+    ticks_per_sec,
+    ticks_per_usec,
+    ticks_to_absolute_secs,
+    ticks_to_relative_sec,
+    ticks_to_usec,
+    usec_to_ticks,
+)
+from coro.exceptions import (
+    ClosedError,
+    DeadCoroutine,
+    InParallelError,
+    Interrupted,
+    LockError,
+    NotStartedError,
+    ScheduleError,
+    Shutdown,
+    SimultaneousError,
+    TimeoutError,
+    WakeUp,
+    YieldFromMain,
+)
+from coro.forking import fork
+from coro.hooks import set_exception_notifier, set_latency_hook, set_latency_warning
+from coro.leftovers import set_exit_grace
+from coro.runtime import (
+    _yield,
+    all_threads,
+    coro_is_running,
+    current,
+    event_loop,
+    get_live_coros,
+    get_now,
+    get_thread_by_id,
+    new,
+    run,
+    schedule,
+    set_exit,
+    set_print_exit_string,
+    sleep_absolute,
+    sleep_relative,
+    spawn,
+    where,
+    where_all,
+    yield_slice,
+)
+from coro.scheduler import scheduler as _scheduler
+from coro.stderr import print_stderr, saved_stderr, write_stderr
+from coro.thread import coro, set_selfishness
+
+__all__ = [
+    # coro
+    "tb",
+    # coro.clock
+    "absolute_secs_to_ticks",
+    "absolute_time_to_ticks",
+    "seconds_to_ticks",
+    "ticks_per_sec",
+    "ticks_per_usec",
+    "ticks_to_absolute_secs",
+    "ticks_to_relative_sec",
+    "ticks_to_usec",
+    "usec_to_ticks",
+    # coro.exceptions
+    "ClosedError",
+    "DeadCoroutine",
+    "InParallelError",
+    "Interrupted",
+    "LockError",
+    "NotStartedError",
+    "ScheduleError",
+    "Shutdown",
+    "SimultaneousError",
+    "TimeoutError",
+    "WakeUp",
+    "YieldFromMain",
+    # coro.forking
+    "fork",
+    # coro.hooks
+    "set_exception_notifier",
+    "set_latency_hook",
+    "set_latency_warning",
+    # coro.leftovers
+    "set_exit_grace",
+    # coro.runtime
+    "_yield",
+    "all_threads",
+    "coro_is_running",
+    "current",
+    "event_loop",
+    "get_live_coros",
+    "get_now",
+    "get_thread_by_id",
+    "new",
+    "run",
+    "schedule",
+    "set_exit",
+    "set_print_exit_string",
+    "sleep_absolute",
+    "sleep_relative",
+    "spawn",
+    "where",
+    "where_all",
+    "yield_slice",
+    # coro.scheduler
+    # coro.stderr
+    "print_stderr",
+    "saved_stderr",
+    "write_stderr",
+    # coro.thread
+    "coro",
+    "set_selfishness",
+    # here
+    "install_signal_handlers",
+]
+
+# Read by event_loop() and run() when they start: whether SIGTERM and SIGINT call set_exit().
+install_signal_handlers = True
+
+
+def __getattr__(name: str) -> int:
+    if name == "now":
+        return _scheduler.now
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,83 @@
+"""fork(): in the child only the caller lives.
+
+Outside the loop a fork keeps everything: a daemon may spawn, then daemonise, then loop.  Inside it the child has
+no other threads, timers or waiters, a fresh poller and a fresh wake-up descriptor.  The other carriers stay
+referenced for ever: dropping them would run the parent's `finally` blocks in the child.  The inherited epoll is
+closed without touching its registrations, which it shares with the parent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+from greenlet import getcurrent
+
+from coro import leftovers
+from coro.descriptors import descriptors
+from coro.loop import loop
+from coro.poller.base import READ
+from coro.scheduler import scheduler
+from coro.wakeup import Wakeup
+
+__all__ = ["fork", "register"]
+
+_registered = False
+
+
+def register() -> None:
+    """Have plain os.fork() behave like fork(); done once, when the first loop starts."""
+    global _registered
+    if not _registered:
+        _registered = True
+        os.register_at_fork(after_in_child=_after_in_child)
+
+
+def fork() -> int:
+    """As os.fork(): 0 in the child, where of all threads only the caller lives; the child's pid in the parent.
+
+    Does not yield.
+    """
+    return os.fork()
+
+
+def _after_in_child() -> None:
+    if not loop.running:
+        return
+    me = getattr(getcurrent(), "thread", None)
+    in_loop = me is not None or getcurrent() is scheduler.loop_greenlet
+    poller, wakeup = loop.poller, loop.wakeup
+    if me is not None:
+        del scheduler.all_threads[me.id]
+    leftovers.keep_for_ever(scheduler.parked)
+    scheduler.parked.clear()
+    leftovers.abandon()
+    loop.posted.clear()
+    scheduler.latency_reports.clear()
+    descriptors.dismiss_all()
+    if poller is not None:
+        poller.close()
+    if wakeup is not None:
+        wakeup.close()
+    if not in_loop:
+        # Forked by another OS thread: the loop's own does not exist here, so nothing runs any more.
+        loop.poller = loop.wakeup = None
+        leftovers.keep_for_ever([scheduler.loop_greenlet] if scheduler.loop_greenlet is not None else [])
+        scheduler.loop_greenlet = None
+        scheduler.current = None
+        return
+    if me is not None:
+        scheduler.all_threads[me.id] = me
+    _reopen()
+
+
+def _reopen() -> None:
+    loop.poller = loop.poller_factory()
+    loop.wakeup = Wakeup()
+    descriptors.poller = loop.poller
+    descriptors.set_handler(loop.wakeup.fileno(), READ, loop.woken)
+    scheduler.os_thread_ident = threading.get_ident()
+    scheduler.poll_due = 0
+    if threading.current_thread() is threading.main_thread():
+        signal.set_wakeup_fd(loop.wakeup.signal_fileno(), warn_on_full_buffer=False)

@@ -1,0 +1,221 @@
+"""The loop: run who is ready, poll, wake, expire timers.
+
+The loop lives in the greenlet that called it.  Threads hand over to each other directly; control comes here
+when nobody is runnable, when a thread needs a new carrier, or half a millisecond after the last poll.
+
+Knows nothing of how it is asked to end (`coro.exit`) nor of what is printed; hooks are handed in.
+"""
+
+from __future__ import annotations
+
+import _thread
+import select
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from greenlet import getcurrent
+
+from coro.clock import FOREVER_TICKS
+from coro.descriptors import descriptors
+from coro.poller import Poller, default_poller
+from coro.poller.base import NANOSECONDS, READ
+from coro.scheduler import POLL_INTERVAL_NS, scheduler
+from coro.state import ThreadState
+from coro.timed import timers
+from coro.wakeup import Wakeup
+
+__all__ = ["Loop", "loop"]
+
+LATENESS_BUCKETS = 64
+
+
+class Loop:
+    """The loop of the process.  There is one, `loop`.
+
+    iterations, poll_time_ns: how often it polled, and how long that took in all.
+    lag_histogram: [n] counts the turns between two polls that took from 2**(n-1) up to 2**n nanoseconds: for so
+        long a ready descriptor or a due timer went unnoticed.
+    """
+
+    __slots__ = (
+        "exit_code",
+        "exit_requested",
+        "iterations",
+        "lag_histogram",
+        "latency_hook",
+        "last_poll_ns",
+        "max_wait_ns",
+        "outside_calls",
+        "poll_time_ns",
+        "poller",
+        "poller_factory",
+        "posted",
+        "wakeup",
+    )
+
+    def __init__(self, poller_factory: Callable[[], Poller] = default_poller) -> None:
+        self.poller_factory = poller_factory
+        self.poller: Poller | None = None
+        self.wakeup: Wakeup | None = None
+        # Calls that other OS threads and signal handlers want made in the loop: (function, arguments).
+        self.posted: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        # How many jobs for the loop other OS threads are at: a fake clock must not run ahead of them.
+        self.outside_calls = 0
+        self.exit_requested = False
+        self.exit_code: Any = 0
+        self.iterations = 0
+        self.poll_time_ns = 0
+        self.last_poll_ns = 0
+        self.max_wait_ns = FOREVER_TICKS
+        self.lag_histogram = [0] * LATENESS_BUCKETS
+        # Called with each (thread, nanoseconds, clock) of a slice over the latency limit; must not raise.
+        self.latency_hook: Callable[[ThreadState, int, int], object] = _no_latency_hook
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop runs (in any OS thread)."""
+        return self.poller is not None
+
+    def open(self) -> None:
+        """Make the poller and the wake-up descriptor, and bind the loop to this OS thread and greenlet."""
+        self.poller = poller = self.poller_factory()
+        try:
+            self.wakeup = Wakeup()
+        except BaseException:
+            poller.close()
+            self.poller = None
+            raise
+        scheduler.loop_greenlet = getcurrent()
+        scheduler.os_thread_ident = _thread.get_ident()
+        descriptors.poller = poller
+        self.exit_requested = False
+        self.exit_code = 0
+        descriptors.set_handler(self.wakeup.fileno(), READ, self.woken)
+        self.last_poll_ns = scheduler.now = scheduler.clock()
+        scheduler.poll_due = 0
+
+    def close(self) -> None:
+        """Give back what open() made.  Threads keep what they are: a new loop may run them."""
+        poller, wakeup = self.poller, self.wakeup
+        scheduler.dismiss_carriers()
+        scheduler.loop_greenlet = None
+        descriptors.dismiss_all()
+        self.poller = self.wakeup = None
+        if wakeup is not None:
+            wakeup.close()
+        if poller is not None:
+            poller.close()
+
+    def post(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Have `function(*arguments)` called in the loop soon.  Safe from any OS thread and signal handler.
+
+        The function must not raise.
+        """
+        self.posted.append((function, arguments))
+        wakeup = self.wakeup
+        if wakeup is not None:
+            wakeup.notify()
+
+    def wait_for_post(self, timeout_ns: int) -> None:
+        """Wait, in real time and blocking the loop, until post() or the timeout; for fake pollers only."""
+        if self.wakeup is not None:
+            select.select([self.wakeup], [], [], timeout_ns / NANOSECONDS)
+
+    def request_exit(self, exit_code: Any) -> None:
+        """Have the loop end soon.  Safe from any OS thread and signal handler."""
+        self.exit_code = exit_code
+        self.exit_requested = True
+        # The running thread's next park goes to the loop, and a waiting poll ends.
+        scheduler.poll_due = 0
+        wakeup = self.wakeup
+        if wakeup is not None:
+            wakeup.notify()
+
+    def turn(self, deadline: int = FOREVER_TICKS) -> None:
+        """Poll once, for nobody if somebody is runnable, then wake, expire, and run until the next poll is due.
+
+        deadline: ticks; the poll does not wait beyond it.
+        """
+        self._poll(deadline)
+        timers.expire(scheduler.now)
+        if scheduler.latency_reports:
+            self._report_latency()
+        self.run_ready()
+
+    def run_ready(self) -> None:
+        """Run threads until none is runnable or the next poll is due."""
+        ready = scheduler.ready
+        popleft = scheduler.popleft
+        clock = scheduler.clock
+        while ready:
+            thread = popleft()
+            carrier = thread.carrier
+            if carrier is None:
+                if thread.dead:
+                    continue
+                carrier = scheduler.launch(thread)
+            thread.scheduled = False
+            scheduler.current = thread
+            scheduler.now = clock()
+            carrier.switch()
+            if scheduler.now >= scheduler.poll_due:
+                return
+
+    def run_once_each(self) -> None:
+        """Run every thread that is runnable now exactly once: their last turn before the loop exits."""
+        for _ in range(len(scheduler.ready)):
+            if not scheduler.ready:
+                return
+            # Not to be handed on: control comes back after each.
+            scheduler.poll_due = 0
+            self.run_ready()
+
+    def _poll(self, deadline: int) -> None:
+        poller = self.poller
+        clock = scheduler.clock
+        before = clock()
+        self.lag_histogram[(before - self.last_poll_ns).bit_length()] += 1
+        if scheduler.ready or self.posted:
+            timeout: int | None = 0
+        else:
+            heap = timers.heap
+            if heap and heap[0][0] < deadline:
+                deadline = heap[0][0]
+            timeout = min(deadline - before, self.max_wait_ns) if deadline < FOREVER_TICKS else self.max_wait_ns
+            if timeout < 0:
+                timeout = 0
+            elif timeout >= FOREVER_TICKS:
+                timeout = None
+        ready = poller.poll(timeout)  # type: ignore[union-attr]
+        now = clock()
+        self.iterations += 1
+        self.poll_time_ns += now - before
+        self.last_poll_ns = scheduler.now = now
+        scheduler.poll_due = now + POLL_INTERVAL_NS
+        if ready:
+            descriptors.dispatch(ready)
+        if self.posted:
+            self._run_posted()
+
+    def woken(self, fd: int, events: int) -> None:
+        """Handler of the wake-up descriptor."""
+        self.wakeup.drain()  # type: ignore[union-attr]
+
+    def _run_posted(self) -> None:
+        posted = self.posted
+        for _ in range(len(posted)):
+            function, arguments = posted.popleft()
+            function(*arguments)
+
+    def _report_latency(self) -> None:
+        reports = scheduler.latency_reports
+        while reports:
+            self.latency_hook(*reports.pop(0))
+
+
+def _no_latency_hook(thread: ThreadState, ran_ns: int, now: int) -> None:
+    """Before anything else is installed, nobody is told."""
+
+
+loop = Loop()

@@ -1,0 +1,83 @@
+"""Signals while the loop runs.
+
+Facts about the world that shaped this file:
+- A Python-level handler runs in the main OS thread between two bytecodes of whichever thread runs then, so it may
+  only note what happened and wake the loop.
+- poll() is retried after EINTR; only the wake-up descriptor, written by the interpreter's C handler, ends it.
+- The interpreter's own SIGINT handler raises KeyboardInterrupt wherever it happens to be, also inside the run
+  queue.  While the loop runs, ours raises it in users' code only; inside the runtime it is left to the loop.
+
+Invariant: handlers are installed over default ones only, in the main OS thread only, and restored afterwards.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from coro.loop import loop
+from coro.scheduler import scheduler
+
+__all__ = ["installed"]
+
+_RUNTIME_PREFIX = __name__.partition(".")[0]
+_RUNTIME_MODULES = frozenset(
+    f"{_RUNTIME_PREFIX}.{name}"
+    for name in (
+        "collector",
+        "descriptors",
+        "loop",
+        "poller.epoll",
+        "poller.kqueue",
+        "runtime",
+        "scheduler",
+        "timed",
+        "timers",
+        "wakeup",
+        "leftovers",
+        "signals",
+        "thread",
+    )
+)
+
+
+@contextmanager
+def installed(on_exit_signal: Callable[[], object] | None) -> Iterator[None]:
+    """Handle signals for the loop: wake it for any, call `on_exit_signal` for SIGINT and SIGTERM.
+
+    on_exit_signal: None leaves SIGTERM alone, and SIGINT a KeyboardInterrupt.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def exit_handler(signum: int, frame: FrameType | None) -> None:
+        on_exit_signal()  # type: ignore[misc]
+
+    replaced: dict[int, Any] = {}
+    former_fd = signal.set_wakeup_fd(loop.wakeup.signal_fileno(), warn_on_full_buffer=False)  # type: ignore[union-attr]
+    try:
+        if on_exit_signal is not None:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    replaced[number] = signal.signal(number, exit_handler)
+        elif signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            replaced[signal.SIGINT] = signal.signal(signal.SIGINT, _interrupt_handler)
+        yield
+    finally:
+        signal.set_wakeup_fd(former_fd)
+        for signum, handler in replaced.items():
+            if signal.getsignal(signum) in (exit_handler, _interrupt_handler):
+                signal.signal(signum, handler)
+
+
+def _interrupt_handler(signum: int, frame: FrameType | None) -> None:
+    in_user_code = frame is not None and frame.f_globals.get("__name__") not in _RUNTIME_MODULES
+    if in_user_code and scheduler.current is not None:
+        raise KeyboardInterrupt
+    scheduler.uncaught = KeyboardInterrupt()
+    scheduler.poll_due = 0
