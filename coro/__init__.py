@@ -44,6 +44,7 @@ from coro.exceptions import (
 from coro.forking import fork
 from coro.hooks import set_exception_notifier, set_latency_hook, set_latency_warning
 from coro.leftovers import set_exit_grace
+from coro.readiness import READ, WRITE, event_map, set_handler, wait_for, wait_for_read, wait_for_write
 from coro.runtime import (
     _yield,
     all_threads,
@@ -66,8 +67,29 @@ from coro.runtime import (
     yield_slice,
 )
 from coro.scheduler import scheduler as _scheduler
+from coro.socket import (
+    AF,
+    PF,
+    SHUT,
+    SO,
+    SOCK,
+    SOL,
+    fd_sock,
+    file_sock,
+    get_live_sockets,
+    has_ipv6,
+    make_socket,
+    sock,
+    socketpair,
+    tcp6_sock,
+    tcp_sock,
+    udp6_sock,
+    udp_sock,
+    unix_sock,
+)
 from coro.stderr import print_stderr, saved_stderr, write_stderr
 from coro.thread import coro, set_selfishness
+
 
 __all__ = [
     # coro
@@ -103,6 +125,14 @@ __all__ = [
     "set_latency_warning",
     # coro.leftovers
     "set_exit_grace",
+    # coro.readiness
+    "READ",
+    "WRITE",
+    "event_map",
+    "set_handler",
+    "wait_for",
+    "wait_for_read",
+    "wait_for_write",
     # coro.runtime
     "_yield",
     "all_threads",
@@ -124,6 +154,25 @@ __all__ = [
     "where_all",
     "yield_slice",
     # coro.scheduler
+    # coro.socket
+    "AF",
+    "PF",
+    "SHUT",
+    "SO",
+    "SOCK",
+    "SOL",
+    "fd_sock",
+    "file_sock",
+    "get_live_sockets",
+    "has_ipv6",
+    "make_socket",
+    "sock",
+    "socketpair",
+    "tcp6_sock",
+    "tcp_sock",
+    "udp6_sock",
+    "udp_sock",
+    "unix_sock",
     # coro.stderr
     "print_stderr",
     "saved_stderr",
