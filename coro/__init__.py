@@ -90,7 +90,6 @@ from coro.socket import (
 from coro.stderr import print_stderr, saved_stderr, write_stderr
 from coro.thread import coro, set_selfishness
 
-
 __all__ = [
     # coro
     "tb",

@@ -6,6 +6,7 @@ asks only this of it, so a test hands in a clock that jumps.  One tick is one na
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Protocol
 
@@ -59,7 +60,9 @@ def seconds_to_ticks(seconds: float, *, what: str = "seconds") -> int:
 
 
 def usec_to_ticks(usec: float) -> int:
-    """Turn microseconds into ticks."""
+    """Turn microseconds into ticks.  Raises TypeError for what is no number."""
+    if not isinstance(usec, (int, float)):
+        raise TypeError(f"usec must be a number, got {usec!r}")
     return int(usec * ticks_per_usec)
 
 
@@ -79,7 +82,14 @@ def ticks_to_absolute_secs(ticks: int) -> float:
 
 
 def absolute_secs_to_ticks(seconds: float) -> int:
-    """Turn seconds since the epoch into ticks, by the system clock as it stands now."""
+    """Turn seconds since the epoch into ticks, by the system clock as it stands now.
+
+    Raises TypeError for what is no number, ValueError for what is not finite.
+    """
+    if not isinstance(seconds, (int, float)):
+        raise TypeError(f"seconds must be a number, got {seconds!r}")
+    if not math.isfinite(seconds):
+        raise ValueError(f"seconds must be finite, got {seconds!r}")
     return time.monotonic_ns() + int((seconds - time.time()) * ticks_per_sec)
 
 

@@ -18,6 +18,8 @@ import errno
 import os
 from collections.abc import Callable
 
+from greenlet import getcurrent
+
 from coro.exceptions import ClosedError, SimultaneousError
 from coro.poller import Poller
 from coro.poller.base import ERROR, HANGUP, READ, READ_HANGUP, URGENT, WRITE
@@ -32,6 +34,8 @@ Handler = Callable[[int, int], object]
 
 _READABLE = READ | URGENT | READ_HANGUP | HANGUP | ERROR
 _WRITABLE = WRITE | HANGUP | ERROR
+# Looked up once: waiting is on the hot path.
+park = scheduler.park
 _HANGUP = READ_HANGUP | HANGUP | ERROR
 
 
@@ -83,9 +87,13 @@ class Descriptor:
     def wait_readable(self, timeout: float | None = None) -> None:
         """Park until the poller reports this descriptor readable, or hung up.
 
+        timeout: seconds, None for ever.
         Yields.  Raises SimultaneousError, ClosedError, coro.TimeoutError, OSError (EPERM, EBADF) at registration.
         """
-        me = scheduler.current_thread("reading from a descriptor that is not ready")
+        try:
+            me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
+        except AttributeError:
+            scheduler.refuse("reading from a descriptor that is not ready")
         if self.reader is not None:
             raise SimultaneousError(me, self.reader, ("read", self.fd))
         if not self.registered:
@@ -93,20 +101,25 @@ class Descriptor:
         self.reader = me
         try:
             if timeout is None:
+                # Whoever schedules the thread otherwise: only the poller's report ends the wait.
                 while self.reader is me:
-                    scheduler.park("read", self)
+                    park("read", self)
             else:
                 park_timed("read", self, timeout, lambda: self.reader is not me)
-        finally:
+        except BaseException:
             if self.reader is me:
                 self.reader = None
+            raise
         me.selfish_acts = me.max_selfish_acts
         if self.closed:
             raise ClosedError(f"descriptor {self.fd} was closed while {me!r} was waiting to read", self.fd)
 
     def wait_writable(self, timeout: float | None = None) -> None:
         """Park until the poller reports this descriptor writable, or hung up.  As wait_readable()."""
-        me = scheduler.current_thread("writing to a descriptor that is not ready")
+        try:
+            me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
+        except AttributeError:
+            scheduler.refuse("writing to a descriptor that is not ready")
         if self.writer is not None:
             raise SimultaneousError(me, self.writer, ("write", self.fd))
         if not self.registered:
@@ -115,12 +128,13 @@ class Descriptor:
         try:
             if timeout is None:
                 while self.writer is me:
-                    scheduler.park("write", self)
+                    park("write", self)
             else:
                 park_timed("write", self, timeout, lambda: self.writer is not me)
-        finally:
+        except BaseException:
             if self.writer is me:
                 self.writer = None
+            raise
         me.selfish_acts = me.max_selfish_acts
         if self.closed:
             raise ClosedError(f"descriptor {self.fd} was closed while {me!r} was waiting to write", self.fd)
@@ -281,9 +295,10 @@ class Descriptors:
         handler = descriptor.handler
         try:
             handler(descriptor.fd, events)  # type: ignore[misc]
-        except Exception as error:
+        except BaseException as error:
             # A failing hook is reported once and removed; it cannot stop the loop.
             self._forget(descriptor)
+            scheduler.note_interrupt(error)
             error.add_note(f"the handler of descriptor {descriptor.fd} failed and was removed")
             scheduler.hook_failed(f"handler of descriptor {descriptor.fd}", error)
 

@@ -12,9 +12,7 @@ import os
 import signal
 import threading
 
-from greenlet import getcurrent
-
-from coro import leftovers
+from coro import leftovers, signals
 from coro.descriptors import descriptors
 from coro.loop import loop
 from coro.poller.base import READ
@@ -45,8 +43,9 @@ def fork() -> int:
 def _after_in_child() -> None:
     if not loop.running:
         return
-    me = getattr(getcurrent(), "thread", None)
-    in_loop = me is not None or getcurrent() is scheduler.loop_greenlet
+    # The forking OS thread keeps its number in the child.
+    in_loop = threading.get_ident() == scheduler.os_thread_ident
+    me = scheduler.current if in_loop else None
     poller, wakeup = loop.poller, loop.wakeup
     if me is not None:
         del scheduler.all_threads[me.id]
@@ -62,6 +61,7 @@ def _after_in_child() -> None:
         wakeup.close()
     if not in_loop:
         # Forked by another OS thread: the loop's own does not exist here, so nothing runs any more.
+        signals.restore()
         loop.poller = loop.wakeup = None
         leftovers.keep_for_ever([scheduler.loop_greenlet] if scheduler.loop_greenlet is not None else [])
         scheduler.loop_greenlet = None

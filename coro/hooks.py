@@ -100,6 +100,8 @@ def _notify(thread: ThreadState, error: BaseException) -> None:
             notifier(thread, error)
         else:
             notifier()
+    except KeyboardInterrupt:
+        raise
     except BaseException as failure:
         stderr.default_exception_notifier(thread, error)
         stderr.default_hook_failed("exception notifier", failure)
@@ -117,8 +119,9 @@ def _warn(thread: ThreadState, ran_ns: int, now: int) -> None:
         try:
             _latency_hook(thread, ran_s, collector_s)
             return
-        except Exception as failure:
+        except BaseException as failure:
             _latency_hook = None
+            scheduler.note_interrupt(failure)
             stderr.default_hook_failed("latency hook", failure)
     stderr.default_latency_warning(thread, ran_s, collector_s)
 

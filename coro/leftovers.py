@@ -52,7 +52,6 @@ def hurry() -> None:
 def end_threads() -> None:
     """Shut down all threads, turn the loop until they have ended or the grace is over, abandon the rest."""
     global _hurried
-    _hurried = False
     # A thread without a carrier never ran, whether it was started or not.
     for thread in list(scheduler.all_threads.values()):
         if thread.started:
@@ -67,6 +66,7 @@ def end_threads() -> None:
     for thread in survivors:
         write_stderr(f"coro: {thread!r} did not end within the grace time of {_grace_s} s and is abandoned\n")
     abandon()
+    _hurried = False
 
 
 def keep_for_ever(carriers: Iterable[greenlet]) -> None:

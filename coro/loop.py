@@ -28,6 +28,8 @@ from coro.wakeup import Wakeup
 __all__ = ["Loop", "loop"]
 
 LATENESS_BUCKETS = 64
+# Kernels count timeouts in an int of milliseconds: 24 days at most.
+LONGEST_POLL_NS = 86_400 * NANOSECONDS
 
 
 class Loop:
@@ -89,8 +91,6 @@ class Loop:
         scheduler.loop_greenlet = getcurrent()
         scheduler.os_thread_ident = _thread.get_ident()
         descriptors.poller = poller
-        self.exit_requested = False
-        self.exit_code = 0
         descriptors.set_handler(self.wakeup.fileno(), READ, self.woken)
         self.last_poll_ns = scheduler.now = scheduler.clock()
         scheduler.poll_due = 0
@@ -99,6 +99,9 @@ class Loop:
         """Give back what open() made.  Threads keep what they are: a new loop may run them."""
         poller, wakeup = self.poller, self.wakeup
         scheduler.dismiss_carriers()
+        # Not when the next loop starts: a set_exit() just before that counts.
+        self.exit_requested = False
+        self.exit_code = 0
         scheduler.loop_greenlet = None
         descriptors.dismiss_all()
         self.poller = self.wakeup = None
@@ -140,7 +143,7 @@ class Loop:
         self._poll(deadline)
         timers.expire(scheduler.now)
         if scheduler.latency_reports:
-            self._report_latency()
+            self.report_latency()
         self.run_ready()
 
     def run_ready(self) -> None:
@@ -182,11 +185,10 @@ class Loop:
             heap = timers.heap
             if heap and heap[0][0] < deadline:
                 deadline = heap[0][0]
-            timeout = min(deadline - before, self.max_wait_ns) if deadline < FOREVER_TICKS else self.max_wait_ns
-            if timeout < 0:
-                timeout = 0
-            elif timeout >= FOREVER_TICKS:
+            if deadline >= FOREVER_TICKS and self.max_wait_ns >= FOREVER_TICKS:
                 timeout = None
+            else:
+                timeout = max(0, min(deadline - before, self.max_wait_ns, LONGEST_POLL_NS))
         ready = poller.poll(timeout)  # type: ignore[union-attr]
         now = clock()
         self.iterations += 1
@@ -208,7 +210,8 @@ class Loop:
             function, arguments = posted.popleft()
             function(*arguments)
 
-    def _report_latency(self) -> None:
+    def report_latency(self) -> None:
+        """Hand out the reports of slices over the latency limit."""
         reports = scheduler.latency_reports
         while reports:
             self.latency_hook(*reports.pop(0))

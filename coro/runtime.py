@@ -79,12 +79,12 @@ def spawn(fun: Callable[..., Any], *args: Any, thread_name: str | None = None, *
 
     As new() otherwise.  Before the loop runs, the thread waits for it.  Does not yield.
     """
-    if (
-        not callable(fun)
-        or thread_name is not None
-        or scheduler.current is not getattr(getcurrent(), "thread", None)
-    ):
+    try:
+        _ = getcurrent().thread  # type: ignore[attr-defined]
+    except AttributeError:
+        # Not inside a thread: then at least in the right OS thread.
         scheduler.refuse_foreign("spawn()")
+    if thread_name is not None or not callable(fun):
         check_arguments(fun, thread_name)
     thread = _new_object(coro)
     initialise(thread, fun, args, kwargs, next_id(), thread_name)
@@ -127,6 +127,8 @@ def get_live_coros() -> int:
 
 def where(co: coro) -> str:
     """Where a thread stands, as a traceback prints it; outermost call first."""
+    if not isinstance(co, coro):
+        raise TypeError(f"where() needs a thread, got {co!r}")
     if co.dead:
         return f"{co!r} has ended\n"
     if not co.started:
@@ -205,10 +207,10 @@ def event_loop(timeout: float = 30) -> None:
     max_wait = seconds_to_ticks(timeout, what="timeout")
     if max_wait == 0:
         raise ValueError(f"event_loop()'s timeout must be more than 0 seconds, got {timeout!r}")
-    _run_loop(None, max_wait, "event_loop()")
+    exit_code = _run_loop(max_wait, "event_loop()")
     if _print_exit_string:
         stderr.write_stderr("Exiting...\n")
-    raise SystemExit(loop.exit_code)
+    raise SystemExit(exit_code)
 
 
 def run(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -222,9 +224,14 @@ def run(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     thread.observers = 1
     thread.joiners = [_main_has_ended]
     thread.start()
-    _run_loop(thread, FOREVER_TICKS, "run()")
-    if loop.exit_requested and loop.exit_code is not _MAIN_ENDED:
-        raise SystemExit(loop.exit_code)
+    try:
+        exit_code = _run_loop(FOREVER_TICKS, "run()")
+    finally:
+        if not thread.dead:
+            # The loop could not even start.
+            scheduler.bury(thread)
+    if exit_code is not _MAIN_ENDED:
+        raise SystemExit(exit_code)
     return thread.result()  # type: ignore[no-any-return]
 
 
@@ -261,11 +268,14 @@ def _refuse_nested(what: str) -> None:
 
 def _exit_signal() -> None:
     if loop.exit_requested:
+        # A second signal; it must not change the exit code.
         leftovers.hurry()
-    set_exit()
+    else:
+        set_exit()
 
 
-def _run_loop(until: ThreadState | None, max_wait_ns: int, what: str) -> None:
+def _run_loop(max_wait_ns: int, what: str) -> Any:
+    """Run the loop to its end; returns the exit code."""
     _refuse_nested(what)
     if getattr(getcurrent(), "thread", None) is not None:
         raise YieldFromMain(f"{what} cannot run inside a thread")
@@ -284,9 +294,12 @@ def _run_loop(until: ThreadState | None, max_wait_ns: int, what: str) -> None:
                 loop.run_once_each()
             finally:
                 leftovers.end_threads()
+                loop.report_latency()
+                exit_code = loop.exit_code
     finally:
         collector.uninstall()
         loop.close()
     uncaught, scheduler.uncaught = scheduler.uncaught, None
     if uncaught is not None:
         raise uncaught
+    return exit_code

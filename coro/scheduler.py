@@ -25,7 +25,7 @@ from greenlet import getcurrent, greenlet
 
 from coro.clock import Clock, monotonic_clock
 from coro.exceptions import Shutdown, YieldFromMain
-from coro.state import YIELDED, Carrier, ThreadState
+from coro.state import YIELDED, Carrier, ThreadState, function_name
 
 __all__ = ["POLL_INTERVAL_NS", "Scheduler", "scheduler"]
 
@@ -165,8 +165,11 @@ class Scheduler:
             if carrier is not None:
                 self.current = following
                 following.scheduled = False
+                # A thread that waits for hours must not keep the one that ran after it.
+                following = None  # type: ignore[assignment]
                 carrier.switch()
             else:
+                following = None  # type: ignore[assignment]
                 self._to_loop()
         else:
             self._to_loop()
@@ -209,11 +212,15 @@ class Scheduler:
             if carrier is not None:
                 self.current = following
                 following.scheduled = False
+                # A thread that waits for hours must not keep the one that ran after it.
+                following = None  # type: ignore[assignment]
                 carrier.switch()
             else:
+                following = None  # type: ignore[assignment]
                 self._to_loop()
         else:
             self._to_loop()
+        me.resumption = None
         if me.exception is not None:
             self._deliver(me)
 
@@ -356,7 +363,7 @@ class Scheduler:
             # First everything that the thread refers to is dropped, while it is still alive and current:
             # finalisers may run code, even code that blocks.
             if me._name is None:
-                me._name = getattr(me.function, "__qualname__", None)
+                me._name = getattr(me.function, "__qualname__", None) or function_name(me.function)
             me.function = me.locals = None
             me.args = ()
             me.kwargs = NO_KWARGS
@@ -388,12 +395,13 @@ class Scheduler:
                     if len(parked) >= MAX_PARKED_CARRIERS:
                         ready.appendleft(following)
                         self.current = None
+                        carrier.thread = None  # type: ignore[assignment]
                         # A greenlet that ends hands control to its parent, which is the loop.
                         return
                     parked.append(carrier)
                     self.current = following
                     following.scheduled = False
-                    me = None  # type: ignore[assignment]
+                    me = following = None  # type: ignore[assignment]
                     carrier.thread = None  # type: ignore[assignment]
                     next_carrier.switch()
                     break
@@ -409,11 +417,11 @@ class Scheduler:
                     break
             else:
                 self.current = None
+                me = following = None  # type: ignore[assignment]
+                carrier.thread = None  # type: ignore[assignment]
                 if len(parked) >= MAX_PARKED_CARRIERS:
                     return
                 parked.append(carrier)
-                me = None  # type: ignore[assignment]
-                carrier.thread = None  # type: ignore[assignment]
                 self.loop_greenlet.switch()  # type: ignore[union-attr]
             if carrier.thread is None:
                 # dismiss_carriers() has no thread for it.
@@ -427,13 +435,37 @@ class Scheduler:
         me.error = error
         if isinstance(error, Shutdown):
             return
-        if isinstance(error, KeyboardInterrupt):
-            self.uncaught = error
-            self.poll_due = 0
+        if self.note_interrupt(error) or me.observers:
             return
-        if me.observers == 0:
-            self.uncaught_count += 1
+        self.uncaught_count += 1
+        # The thread is not charged for the time that the hook takes.
+        self._account(me)
+        try:
             self.exception_hook(me, error)
+        except BaseException as failure:
+            if not self.note_interrupt(failure):
+                self.hook_failed("exception notifier", failure)
+        self.now = self.clock()
+
+    def note_interrupt(self, error: BaseException) -> bool:
+        """Leave a KeyboardInterrupt that nobody caught to the loop; False for anything else."""
+        if not isinstance(error, KeyboardInterrupt):
+            return False
+        self.uncaught = error
+        self.poll_due = 0
+        return True
+
+    def _account(self, me: ThreadState) -> None:
+        """Charge the current thread for what it ran since the last switch."""
+        now = self.clock()
+        ran = now - self.now
+        me.run_time_ns += ran
+        if ran > me.slice_mark_ns:
+            if ran < self.latency_limit_ns:
+                me.longest_slice_ns = me.slice_mark_ns = ran
+            else:
+                self._long_slice(me, ran, now)
+        self.now = now
 
     def bury(self, thread: ThreadState) -> None:
         """Mark a thread dead and tell those that wait for its end; a not started one is cancelled by this."""
@@ -442,8 +474,11 @@ class Scheduler:
         thread.exception = None
         thread.shield = None
         thread.dead = True
+        thread.scheduled = False
         thread.carrier = None
         if not thread.started:
+            if thread._name is None:
+                thread._name = function_name(thread.function)
             thread.function = None
             thread.args = ()
             thread.kwargs = NO_KWARGS

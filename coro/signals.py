@@ -19,10 +19,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from coro import leftovers
 from coro.loop import loop
 from coro.scheduler import scheduler
 
-__all__ = ["installed"]
+__all__ = ["installed", "restore"]
 
 _RUNTIME_PREFIX = __name__.partition(".")[0]
 _RUNTIME_MODULES = frozenset(
@@ -44,6 +45,11 @@ _RUNTIME_MODULES = frozenset(
     )
 )
 
+Handler = Callable[[int, FrameType | None], object]
+# Signal number -> (the handler before, ours), and the wake-up descriptor before.
+_replaced: dict[int, tuple[Any, Handler]] = {}
+_former_fd = -1
+
 
 @contextmanager
 def installed(on_exit_signal: Callable[[], object] | None) -> Iterator[None]:
@@ -58,24 +64,40 @@ def installed(on_exit_signal: Callable[[], object] | None) -> Iterator[None]:
     def exit_handler(signum: int, frame: FrameType | None) -> None:
         on_exit_signal()  # type: ignore[misc]
 
-    replaced: dict[int, Any] = {}
-    former_fd = signal.set_wakeup_fd(loop.wakeup.signal_fileno(), warn_on_full_buffer=False)  # type: ignore[union-attr]
+    global _former_fd
+    _former_fd = signal.set_wakeup_fd(loop.wakeup.signal_fileno(), warn_on_full_buffer=False)  # type: ignore[union-attr]
     try:
         if on_exit_signal is not None:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                    replaced[number] = signal.signal(number, exit_handler)
+            _install(signal.SIGINT, exit_handler)
+            _install(signal.SIGTERM, exit_handler)
         elif signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            replaced[signal.SIGINT] = signal.signal(signal.SIGINT, _interrupt_handler)
+            _install(signal.SIGINT, _interrupt_handler)
         yield
     finally:
-        signal.set_wakeup_fd(former_fd)
-        for signum, handler in replaced.items():
-            if signal.getsignal(signum) in (exit_handler, _interrupt_handler):
-                signal.signal(signum, handler)
+        restore()
+
+
+def _install(signum: int, handler: Handler) -> None:
+    former = signal.getsignal(signum)
+    if former in (signal.SIG_DFL, signal.default_int_handler):
+        signal.signal(signum, handler)
+        _replaced[signum] = (former, handler)
+
+
+def restore() -> None:
+    """Put the handlers and the wake-up descriptor back; a handler that was changed meanwhile stays."""
+    signal.set_wakeup_fd(_former_fd)
+    for signum, (former, ours) in _replaced.items():
+        if signal.getsignal(signum) is ours:
+            signal.signal(signum, former)
+    _replaced.clear()
 
 
 def _interrupt_handler(signum: int, frame: FrameType | None) -> None:
+    if loop.exit_requested or scheduler.uncaught is not None:
+        # The loop is ending already.
+        leftovers.hurry()
+        return
     in_user_code = frame is not None and frame.f_globals.get("__name__") not in _RUNTIME_MODULES
     if in_user_code and scheduler.current is not None:
         raise KeyboardInterrupt

@@ -16,13 +16,20 @@ from typing import Any
 
 from greenlet import greenlet
 
-__all__ = ["DEFAULT_MAX_SELFISH_ACTS", "YIELDED", "Carrier", "ThreadState"]
+__all__ = ["DEFAULT_MAX_SELFISH_ACTS", "YIELDED", "Carrier", "ThreadState", "function_name"]
 
 # Default 4, as Shrapnel's docs/ref/selfishness.rst.
 DEFAULT_MAX_SELFISH_ACTS = 4
 
 # The resumption value of a thread that is runnable only because it yielded.
 YIELDED: Any = type("Yielded", (), {"__slots__": (), "__repr__": lambda self: "YIELDED"})()
+
+
+def function_name(function: Any) -> str:
+    """A name for people: the qualified name, also of what a functools.partial or a callable object holds."""
+    inner = getattr(function, "func", function)
+    name = getattr(inner, "__qualname__", None)
+    return name if isinstance(name, str) else type(inner).__qualname__
 
 
 class Carrier(greenlet):

@@ -27,6 +27,8 @@ def _bracket(places: list[tuple[str, str, int]]) -> str:
 
 def stack_string(f: FrameType | None = None) -> str:
     """The stack of a frame in one line, innermost first; of the caller if `f` is None."""
+    if f is not None and not isinstance(f, FrameType):
+        raise TypeError(f"stack_string() needs a frame or None, got {f!r}")
     frame = sys._getframe(1) if f is None else f
     places = []
     while frame is not None:
@@ -46,6 +48,8 @@ def traceback_data(
     """
     if t is None:
         t, v, tb = sys.exc_info()
+    elif not (isinstance(t, type) and issubclass(t, BaseException)):
+        raise TypeError(f"traceback_data() needs an exception's class, got {t!r}")
     if t is None:
         raise ValueError("there is no exception to describe: call traceback_data() in an except block")
     places = []

@@ -24,7 +24,7 @@ from coro.exceptions import (
     TimeoutError,
 )
 from coro.scheduler import scheduler
-from coro.state import DEFAULT_MAX_SELFISH_ACTS, YIELDED, ThreadState
+from coro.state import DEFAULT_MAX_SELFISH_ACTS, YIELDED, ThreadState, function_name
 from coro.timed import park_timed
 
 __all__ = ["MAX_SELFISH_ACTS", "coro", "main_thread", "set_selfishness"]
@@ -86,8 +86,16 @@ class coro(ThreadState):
         id: a positive number that no live thread has; None takes the next.
         """
         check_arguments(fun, name)
+        if not isinstance(args, tuple):
+            raise TypeError(f"a thread's arguments must be a tuple, got {args!r}")
+        if kwargs is not None and not isinstance(kwargs, dict):
+            raise TypeError(f"a thread's keyword arguments must be a dict or None, got {kwargs!r}")
         if id is None:
             id = next_id()
+        elif not isinstance(id, int):
+            raise TypeError(f"a thread's id must be an int, got {id!r}")
+        elif id < 1 or id in scheduler.all_threads:
+            raise ValueError(f"a thread's id must be 1 or more and not in use, got {id}")
         initialise(self, fun, args, kwargs or {}, id, name)
 
     def __repr__(self) -> str:
@@ -112,7 +120,7 @@ class coro(ThreadState):
         if self._name is None:
             if self.function is None:
                 return f"thread-{self.id}"
-            self._name = _function_name(self.function)
+            self._name = function_name(self.function)
         return self._name
 
     def set_name(self, name: str) -> Self:
@@ -156,6 +164,8 @@ class coro(ThreadState):
 
         Raises ScheduleError if it was started already, DeadCoroutine if it was cancelled.  Does not yield.
         """
+        if self.dead:
+            raise DeadCoroutine(self, "the thread has ended")
         if self.started or self.scheduled:
             raise ScheduleError(self, "the thread has been started already")
         self.schedule()
@@ -219,6 +229,7 @@ class coro(ThreadState):
         """
         if self.dead:
             return
+        scheduler.refuse_foreign("shutdown()")
         if self is scheduler.current:
             raise Shutdown()
         self.raise_exception(Shutdown(), cancel_start=True)
@@ -237,13 +248,13 @@ class coro(ThreadState):
         Yields.  Raises coro.TimeoutError; ScheduleError when a thread joins itself; YieldFromMain outside a thread.
         An interrupted caller just stops waiting.
         """
+        if self.dead:
+            return
         me = scheduler.current_thread("join()")
         if timeout is not None:
             seconds_to_ticks(timeout, what="timeout")
         if self is me:
             raise ScheduleError(self, "a thread cannot join itself")
-        if self.dead:
-            return
         if self.joiners is None:
             self.joiners = []
         self.joiners.append(me)
@@ -272,7 +283,11 @@ class coro(ThreadState):
             return self.result_value
         if isinstance(error, Interrupted) and not isinstance(error, TimeoutError):
             raise DeadCoroutine(self, f"the thread was ended by {type(error).__name__}") from error
-        raise error
+        try:
+            raise error
+        finally:
+            # The traceback refers to this frame; this breaks the circle.
+            del error
 
     # -- selfishness
 
@@ -305,13 +320,6 @@ def _check_selfish_acts(maximum: int) -> None:
         raise ValueError(f"max selfish acts must be 1 to {MAX_SELFISH_ACTS}, got {maximum}")
 
 
-def _function_name(function: Callable[..., Any]) -> str:
-    """A name for people: the qualified name, also of what a functools.partial or a callable object holds."""
-    inner = getattr(function, "func", function)
-    name = getattr(inner, "__qualname__", None)
-    return name if isinstance(name, str) else type(inner).__qualname__
-
-
 def set_selfishness(maximum: int) -> int:
     """Set the limit of selfish acts for threads made from now on; returns the old one.
 
@@ -329,12 +337,29 @@ def get_selfishness() -> int:
     return _default_max_selfish_acts
 
 
-def _make_main_thread() -> coro:
-    """The stub that stands for the main greenlet, before, in and after the loop."""
-    stub = coro(_make_main_thread, id=-1, name="main/scheduler")
-    del scheduler.all_threads[-1]
-    stub.started = True
-    return stub
+class _MainThread(coro):
+    """Stands for the main greenlet, which nobody can schedule or interrupt."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        initialise(self, _MainThread, (), {}, -1, "main/scheduler")
+        del scheduler.all_threads[-1]
+        self.started = True
+
+    def schedule(self, value: object = None) -> None:
+        raise ScheduleError(self, "the main greenlet is no thread and cannot be scheduled")
+
+    def raise_exception(
+        self, exc: BaseException | type[BaseException], force: bool = True, cancel_start: bool = False
+    ) -> None:
+        raise ScheduleError(self, "the main greenlet is no thread and cannot be interrupted")
+
+    def shutdown(self) -> None:
+        raise Shutdown()
+
+    def join(self, timeout: float | None = None) -> None:
+        raise ScheduleError(self, "the main greenlet cannot be joined")
 
 
-main_thread = _make_main_thread()
+main_thread: coro = _MainThread()

@@ -52,6 +52,8 @@ class Deadline:
             timers.cancel(timer)
         if self.exception is not None:
             scheduler.withdraw(self.thread, self.exception)
+            # The interrupt refers to its token, which is this: no cycle is left behind.
+            self.exception = None
 
     def timeout_error(self) -> TimeoutError:
         """The error that the owning frame raises."""

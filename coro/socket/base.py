@@ -14,7 +14,7 @@ import errno
 import os
 import socket
 import weakref
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 from coro.clock import seconds_to_ticks
 from coro.descriptors import Descriptor, descriptors
@@ -79,12 +79,12 @@ class CoroSocket(socket.socket):
 
     # -- life
 
-    def _real_close(self, _ss: Any = socket.socket) -> None:
+    def _real_close(self) -> None:
         """What close() does once no file made by makefile() is open any more."""
         _live.discard(self)
         # The poller first: waiters get ClosedError, and the number may be another's a moment later.
         descriptors.close(self._descriptor)
-        super()._real_close(_ss)  # type: ignore[misc]
+        super()._real_close()  # type: ignore[misc]
 
     def detach(self) -> int:
         """Give the descriptor away, open; the socket is as good as closed.  Waiters get ClosedError."""
@@ -131,7 +131,7 @@ class CoroSocket(socket.socket):
         return self._seconds != 0
 
     @property
-    def timeout(self) -> float | None:  # type: ignore[override]
+    def timeout(self) -> float | None:
         """The timeout in seconds, None for ever."""
         return self._seconds
 

@@ -69,7 +69,7 @@ class fd_sock:
 
     def read_exact(self, size: int) -> bytes:
         """Read exactly `size` bytes.  Raises EOFError with the partial bytes as args[0] at the end."""
-        parts = []
+        parts: list[bytes] = []
         left = size
         while left > 0:
             part = self.read(left)

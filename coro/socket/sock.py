@@ -13,7 +13,7 @@ import _socket
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, BinaryIO, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from greenlet import getcurrent
 
@@ -259,7 +259,7 @@ class sock(CoroSocket):
         return self._write(_sendto, data, flags, address, flags=flags)
 
     def sendmsg(
-        self, buffers: Iterable[Buffer], ancdata: Iterable[Any] = (), flags: int = 0, address: Address = None
+        self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Address = None
     ) -> int:
         """As sendmsg(2): send once, returns how many bytes were taken.  Yields if there is no room."""
         if address is not None:
@@ -285,10 +285,10 @@ class sock(CoroSocket):
             raise
         return total
 
-    def sendfile(self, file: BinaryIO, offset: int = 0, count: int | None = None) -> int:
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a regular file, by the kernel, from `offset`, `count` bytes or to its end; returns the number sent.
 
-        Yields while the peer does not take it; reading the disk blocks.  The file is left at the end of what was sent.
+        Yields while the peer does not take it; reading the disk blocks.  The file is left where sending ended.
         """
         self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]
         fd = file.fileno()

@@ -1,0 +1,309 @@
+"""Servers: one accept loop per listening socket, one thread per connection.
+
+The accept loop survives what a daemon meets in its months: it pauses and reports when descriptors or memory run
+out, goes on at once when a client vanished in the queue, and leaves connections in the kernel's queue while the cap
+is reached.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+from coro.clock import seconds_to_ticks
+from coro.runtime import get_now, sleep_relative, spawn
+from coro.scheduler import scheduler
+from coro.server.listening import BACKLOG, listen_tcp, listen_unix, remove_unix_path
+from coro.socket.sock import sock
+from coro.stderr import print_stderr
+from coro.sync import semaphore
+from coro.thread import coro
+
+__all__ = ["Server", "tcp_server", "unix_server"]
+
+Handler = Callable[..., object]
+
+# Out of something that other connections may give back: wait a little.
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# The connection failed before it was accepted; accept(2) tells to treat these like EAGAIN.
+_CONNECTION_FAILED = frozenset(
+    {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+     errno.EOPNOTSUPP, errno.ENETUNREACH, errno.EPERM, errno.ETIMEDOUT, errno.ECONNRESET}
+)  # fmt: skip
+_PAUSE_S = 0.1
+# One line per trouble, not one per pause.
+_REPORT_INTERVAL_S = 10.0
+_NO_CAP = 1 << 30
+DEFAULT_DRAIN_S = 10.0
+DEFAULT_GRACE_S = 3.0
+
+Report = Callable[[str], object]
+
+
+class Server:
+    """A running server, made by tcp_server() and unix_server().
+
+    connections: {thread: address} of the connections that are being handled.
+    accepted, lost: how many were accepted, and how many of them ended because the peer vanished or was idle.
+    accept_failures: how often accept() failed.
+    """
+
+    def __init__(
+        self,
+        listeners: Iterable[sock],
+        handler: Handler,
+        args: tuple[Any, ...],
+        *,
+        max_connections: int | None,
+        idle_timeout: float | None,
+        report: Report,
+        name: str,
+        unix_path: str | None = None,
+    ) -> None:
+        if not callable(handler):
+            raise TypeError(f"a server needs a function that handles connections, got {handler!r}")
+        self.listeners = list(listeners)
+        self.handler = handler
+        self.args = args
+        self.max_connections = max_connections
+        self.idle_timeout = idle_timeout
+        self.report = report
+        self.name = name
+        self.connections: dict[coro, Any] = {}
+        self.accepted = 0
+        self.lost = 0
+        self.accept_failures = 0
+        self._places = semaphore(_NO_CAP if max_connections is None else max_connections)
+        self._unix_path = unix_path
+        if unix_path is not None:
+            status = os.lstat(unix_path)
+            self._unix_identity = (status.st_dev, status.st_ino)
+        self._next_report = 0
+        self._acceptors = [
+            spawn(self._accept_loop, listener, thread_name=f"{name} accept") for listener in self.listeners
+        ]
+
+    def __repr__(self) -> str:
+        return f"<Server {self.name!r} at {self.addresses} connections={len(self.connections)}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    @property
+    def addresses(self) -> list[Any]:
+        """What the listening sockets are bound to; [] once the server has stopped."""
+        return [listener.getsockname() for listener in self.listeners]
+
+    @property
+    def address(self) -> Any:
+        """What the first listening socket is bound to.  Raises ValueError once the server has stopped."""
+        if not self.listeners:
+            raise ValueError(f"server {self.name!r} has stopped")
+        return self.listeners[0].getsockname()
+
+    def stop(self, drain: float = DEFAULT_DRAIN_S, grace: float = DEFAULT_GRACE_S) -> int:
+        """Stop gracefully: stop accepting, let connections end by themselves, then shut the rest down.
+
+        drain: seconds that connections get to end by themselves.
+        grace: seconds that those that were shut down get to clean up.
+        Returns how many had to be shut down.  Yields.  Stopping twice is harmless.  An interrupted caller has
+        stopped the accepting, and shuts the connections down at once without waiting for them.
+        """
+        seconds_to_ticks(drain, what="drain")
+        seconds_to_ticks(grace, what="grace")
+        self.close()
+        try:
+            self._wait_until_idle(drain)
+        finally:
+            cut_off = list(self.connections)
+            for thread in cut_off:
+                if thread is not scheduler.current:
+                    thread.shutdown()
+        self._wait_until_idle(grace)
+        return len(cut_off)
+
+    def close(self) -> None:
+        """Stop accepting; connections go on.  Does not yield.  Closing twice is harmless."""
+        listeners, self.listeners = self.listeners, []
+        for thread in self._acceptors:
+            if thread is not scheduler.current:
+                thread.shutdown()
+        self._acceptors = []
+        for listener in listeners:
+            listener.close()
+        if self._unix_path is not None:
+            remove_unix_path(self._unix_path, self._unix_identity)
+            self._unix_path = None
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the server has been stopped.  Yields.  Raises coro.TimeoutError."""
+        for thread in list(self._acceptors):
+            thread.join(timeout)
+
+    def _wait_until_idle(self, seconds: float) -> None:
+        """Wait, `seconds` at most, until no other thread handles a connection."""
+        deadline = get_now() + seconds_to_ticks(seconds)
+        for thread in list(self.connections):
+            left = (deadline - get_now()) / 1e9
+            if thread is not scheduler.current and left > 0:
+                try:
+                    thread.join(left)
+                except TimeoutError:
+                    return
+
+    # -- accepting
+
+    def _accept_loop(self, listener: sock) -> None:
+        while True:
+            self._places.acquire()
+            try:
+                connection, address = listener.accept()
+            except OSError as error:
+                self._places.release()
+                if listener.fileno() < 0:
+                    return
+                self._accept_failed(error)
+            except BaseException:
+                self._places.release()
+                raise
+            else:
+                self._begin(connection, address)
+
+    def _begin(self, connection: sock, address: Any) -> None:
+        self.accepted += 1
+        if self.idle_timeout is not None:
+            connection.settimeout(self.idle_timeout)
+        thread = spawn(self._handle, connection, address, thread_name=f"{self.name} {_address_text(address)}")
+        self.connections[thread] = address
+        # The end of the thread gives the place back even if it never ran.
+        thread.joiners = [lambda ended: self._end(ended, connection)]
+
+    def _end(self, thread: Any, connection: sock) -> None:
+        self.connections.pop(thread, None)
+        connection.close()
+        self._places.release()
+
+    def _handle(self, connection: sock, address: Any) -> None:
+        try:
+            self.handler(connection, address, *self.args)
+        except (ConnectionError, TimeoutError) as error:
+            if isinstance(error, TimeoutError) and self.idle_timeout is None:
+                raise
+            # The peer vanished or was idle for too long: nobody's mistake, so no traceback, only a number.
+            self.lost += 1
+
+    def _accept_failed(self, error: OSError) -> None:
+        self.accept_failures += 1
+        if error.errno in _CONNECTION_FAILED:
+            return
+        if error.errno not in _OUT_OF_RESOURCES:
+            raise error
+        now = get_now()
+        if now >= self._next_report:
+            self._next_report = now + seconds_to_ticks(_REPORT_INTERVAL_S)
+            self.report(
+                f"server {self.name!r} cannot accept: {error.strerror} (errno {error.errno}); "
+                f"{len(self.connections)} connections are open; trying again every {_PAUSE_S} s"
+            )
+        sleep_relative(_PAUSE_S)
+
+
+def _address_text(address: Any) -> str:
+    if isinstance(address, tuple) and len(address) >= 2:
+        host, port = address[:2]
+        return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    return str(address or "peer")
+
+
+def _default_report(message: str) -> None:
+    print_stderr("coro:", message)
+
+
+def _checked_options(max_connections: int | None, idle_timeout: float | None) -> None:
+    if max_connections is not None:
+        if not isinstance(max_connections, int) or isinstance(max_connections, bool):
+            raise TypeError(f"max_connections must be an int or None, got {max_connections!r}")
+        if max_connections < 1:
+            raise ValueError(f"max_connections must be 1 or more, or None, got {max_connections}")
+    if idle_timeout is not None:
+        seconds_to_ticks(idle_timeout, what="idle_timeout")
+        if idle_timeout <= 0:
+            raise ValueError(f"idle_timeout must be more than 0 seconds, or None, got {idle_timeout!r}")
+
+
+def tcp_server(
+    address: tuple[Any, ...] | socket.socket | Iterable[sock],
+    handler: Handler,
+    *args: Any,
+    max_connections: int | None = None,
+    idle_timeout: float | None = None,
+    backlog: int = BACKLOG,
+    reuse_port: bool = False,
+    report: Report = _default_report,
+    name: str = "tcp server",
+) -> Server:
+    """Listen at `address` and run `handler(connection, address, *args)` in a thread for every connection.
+
+    address: (host, port) as for listen_tcp(), or sockets that listen already, such as inherited_sockets().
+    handler: its connection is closed when it ends.  A ConnectionError that it lets pass ends it quietly.
+    max_connections: how many are handled at once; more wait in the kernel's queue.  None for no cap.
+    idle_timeout: seconds that one operation of a connection may wait; beyond, it raises TimeoutError, which ends a
+        handler that lets it pass quietly.
+    report: called with a line of text, once in 10 s at most, when accepting fails for lack of descriptors or memory.
+    Returns the Server, which listens already.  Yields only if the host is a name.  Raises as listen_tcp().
+    """
+    _checked_options(max_connections, idle_timeout)
+    if isinstance(address, tuple):
+        listeners = listen_tcp(address, backlog=backlog, reuse_port=reuse_port)
+    else:
+        listeners = [address] if isinstance(address, sock) else list(address)  # type: ignore[list-item, arg-type]
+    return Server(
+        listeners,
+        handler,
+        args,
+        max_connections=max_connections,
+        idle_timeout=idle_timeout,
+        report=report,
+        name=name,
+    )
+
+
+def unix_server(
+    path: str | os.PathLike[str] | sock | Iterable[sock],
+    handler: Handler,
+    *args: Any,
+    max_connections: int | None = None,
+    idle_timeout: float | None = None,
+    backlog: int = BACKLOG,
+    mode: int | None = None,
+    report: Report = _default_report,
+    name: str = "unix server",
+) -> Server:
+    """As tcp_server(), at a path of the file system; see listen_unix() for `path` and `mode`.
+
+    The socket's file is removed when the server stops, if it is still the server's.
+    """
+    _checked_options(max_connections, idle_timeout)
+    unix_path: str | None = None
+    if isinstance(path, (str, os.PathLike)):
+        listeners = [listen_unix(path, backlog=backlog, mode=mode)]
+        name_of_file = os.fspath(path)
+        unix_path = None if name_of_file.startswith("\0") else name_of_file
+    else:
+        listeners = [path] if isinstance(path, sock) else list(path)
+    return Server(
+        listeners,
+        handler,
+        args,
+        max_connections=max_connections,
+        idle_timeout=idle_timeout,
+        report=report,
+        name=name,
+        unix_path=unix_path,
+    )
