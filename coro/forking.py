@@ -53,6 +53,7 @@ def _after_in_child() -> None:
     scheduler.parked.clear()
     leftovers.abandon()
     loop.posted.clear()
+    loop.outside_calls = 0
     scheduler.latency_reports.clear()
     descriptors.dismiss_all()
     if poller is not None:

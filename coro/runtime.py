@@ -6,7 +6,6 @@ Everything here checks its arguments and calls the scheduler, the loop or the ta
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -20,7 +19,7 @@ from coro.scheduler import scheduler
 from coro.state import ThreadState
 from coro.tb import frame_text
 from coro.thread import check_arguments, coro, initialise, main_thread, next_id
-from coro.timed import sleep_until
+from coro.timed import sleep_relative, sleep_until
 
 __all__ = [
     "all_threads",
@@ -148,21 +147,6 @@ def where_all() -> dict[int, tuple[str, coro, str]]:
 def get_now() -> int:
     """Read the clock: nanoseconds that never fall.  `coro.now` is the reading of the latest switch."""
     return scheduler.clock()
-
-
-def sleep_relative(seconds: float) -> None:
-    """Sleep for a period of time.
-
-    seconds: negative counts as 0, and 0 lets the others run, as yield_slice().
-    Yields.  Outside the loop this is time.sleep().  Raises what interrupted the thread.
-    """
-    ticks = seconds_to_ticks(seconds)
-    if scheduler.loop_greenlet is None:
-        time.sleep(ticks / 1e9)
-    elif ticks == 0:
-        yield_slice()
-    else:
-        sleep_until(min(scheduler.clock() + ticks, FOREVER_TICKS))
 
 
 def sleep_absolute(ticks: int) -> None:

@@ -7,20 +7,26 @@ The full scopes (`with_timeout`, `coro.timeout`) are services; the waits of the 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from greenlet import getcurrent
 
-from coro.clock import seconds_to_ticks
+from coro.clock import FOREVER_TICKS, seconds_to_ticks, ticks_per_sec
 from coro.exceptions import Interrupted, TimeoutError
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 from coro.timers import Timer, Timers
 
-__all__ = ["Deadline", "park_timed", "sleep_until", "timers"]
+__all__ = ["Deadline", "park_timed", "sleep_relative", "sleep_until", "timers"]
 
 timers = Timers()
+
+# Looked up once: sleeping is on the hot path.
+_arm = timers.arm
+_park = scheduler.park
+_LONG_SLEEP_S = 1e9
 
 
 class Deadline:
@@ -109,13 +115,43 @@ def sleep_until(deadline: int) -> None:
     if deadline <= scheduler.now:
         scheduler.yield_slice()
         return
+    timer = _arm(deadline, _wake_sleeper, scheduler.current_thread("sleeping"))
     try:
-        me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
-    except AttributeError:
-        scheduler.refuse("sleeping")
-    timer = timers.arm(deadline, _wake_sleeper, me)
-    try:
-        scheduler.park("sleep", timer)
+        _park("sleep", timer)
     finally:
         if timer[2] is not None:
             timers.cancel(timer)
+
+
+def sleep_relative(seconds: float) -> None:
+    """Sleep for a period of time.
+
+    seconds: negative counts as 0, and 0 lets the others run, as yield_slice().
+    Yields.  Outside the loop this is time.sleep().  Raises what interrupted the thread; a thread that is scheduled
+    by another stops sleeping.
+    """
+    try:
+        me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
+        # The usual case in one piece; anything odd (0, NaN, no number) fails one of the comparisons.
+        usual = 0 < seconds < _LONG_SLEEP_S
+    except (AttributeError, TypeError):
+        usual = False
+    if not usual:
+        _sleep_unusual(seconds)
+        return
+    timer = _arm(scheduler.clock() + int(seconds * ticks_per_sec), _wake_sleeper, me)
+    try:
+        _park("sleep", timer)
+    finally:
+        if timer[2] is not None:
+            timers.cancel(timer)
+
+
+def _sleep_unusual(seconds: float) -> None:
+    ticks = seconds_to_ticks(seconds)
+    if scheduler.loop_greenlet is None:
+        time.sleep(ticks / ticks_per_sec)
+    elif ticks == 0:
+        scheduler.yield_slice()
+    else:
+        sleep_until(min(scheduler.clock() + ticks, FOREVER_TICKS))

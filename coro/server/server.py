@@ -252,10 +252,10 @@ def tcp_server(
 
     address: (host, port) as for listen_tcp(), or sockets that listen already, such as inherited_sockets().
     handler: its connection is closed when it ends.  A ConnectionError that it lets pass ends it quietly.
-    max_connections: how many are handled at once; more wait in the kernel's queue.  None for no cap.
+    max_connections: how many are handled at once; more wait in the kernel's queue.  None: no cap.
     idle_timeout: seconds that one operation of a connection may wait; beyond, it raises TimeoutError, which ends a
         handler that lets it pass quietly.
-    report: called with a line of text, once in 10 s at most, when accepting fails for lack of descriptors or memory.
+    report: called with a line of text, once in 10 s at most, when accepting fails for want of something.
     Returns the Server, which listens already.  Yields only if the host is a name.  Raises as listen_tcp().
     """
     _checked_options(max_connections, idle_timeout)
