@@ -47,8 +47,6 @@ class Scheduler:
         "clock",
         "collecting",
         "current",
-        "ended_count",
-        "ended_run_time_ns",
         "ended_switches",
         "exception_hook",
         "hook_failed",
@@ -88,10 +86,8 @@ class Scheduler:
         # Called with (what, error) when a hook of the user's raised in the loop; must not raise.
         self.hook_failed: Callable[[str, BaseException], object] = _no_hook
         self.uncaught_count = 0
-        # What threads that have ended leave to the totals.
-        self.ended_count = 0
+        # The switches of threads that have ended, for the total.
         self.ended_switches = 0
-        self.ended_run_time_ns = 0
         # A KeyboardInterrupt that no thread caught: the loop raises it.
         self.uncaught: BaseException | None = None
 
@@ -357,7 +353,10 @@ class Scheduler:
         while True:
             me = carrier.thread
             try:
-                me.result_value = me.function(*me.args, **me.kwargs)  # type: ignore[misc]
+                if me.kwargs:
+                    me.result_value = me.function(*me.args, **me.kwargs)  # type: ignore[misc]
+                else:
+                    me.result_value = me.function(*me.args)  # type: ignore[misc]
             except BaseException as error:
                 self._failed(me, error)
             # First everything that the thread refers to is dropped, while it is still alive and current:
@@ -368,7 +367,7 @@ class Scheduler:
             me.args = ()
             me.kwargs = NO_KWARGS
             carrier.gr_context = None
-            self.all_threads.pop(me.id, None)
+            del self.all_threads[me.id]
             me.interrupts = None
             me.dead = True
             me.carrier = None
@@ -385,9 +384,7 @@ class Scheduler:
                 else:
                     self._long_slice(me, ran, now)
             self.now = now
-            self.ended_count += 1
             self.ended_switches += me.switches
-            self.ended_run_time_ns += me.run_time_ns
             while ready and now < self.poll_due:
                 following = popleft()
                 next_carrier = following.carrier
