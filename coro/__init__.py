@@ -15,7 +15,7 @@ patched modules, no files, no OS threads.
 
 from __future__ import annotations
 
-from coro import tb
+from coro import signal_handler, tb
 from coro.clock import (
     absolute_secs_to_ticks,
     absolute_time_to_ticks,
@@ -41,9 +41,22 @@ from coro.exceptions import (
     WakeUp,
     YieldFromMain,
 )
+from coro.fifo import fifo
 from coro.forking import fork
+from coro.group import Group
 from coro.hooks import set_exception_notifier, set_latency_hook, set_latency_warning
 from coro.leftovers import set_exit_grace
+from coro.local import ThreadLocal
+from coro.os_thread import (
+    call_from_os_thread,
+    in_os_thread,
+    schedule_from_os_thread,
+    set_os_threads,
+)
+from coro.parallel import FAILURE, SUCCESS, in_parallel
+from coro.pool import Pool
+from coro.process import waitpid
+from coro.read_stream import buffered_stream, sock_stream
 from coro.readiness import READ, WRITE, event_map, set_handler, wait_for, wait_for_read, wait_for_write
 from coro.runtime import (
     _yield,
@@ -67,6 +80,8 @@ from coro.runtime import (
     yield_slice,
 )
 from coro.scheduler import scheduler as _scheduler
+from coro.server import Server, inherited_sockets, listen_tcp, listen_unix, tcp_server, unix_server
+from coro.shield import shielded
 from coro.socket import (
     AF,
     PF,
@@ -88,10 +103,13 @@ from coro.socket import (
     unix_sock,
 )
 from coro.stderr import print_stderr, saved_stderr, write_stderr
+from coro.sync import condition_variable, event, inverted_semaphore, mutex, rw_lock, semaphore
 from coro.thread import coro, set_selfishness
+from coro.timeouts import deadline, timeout, with_timeout
 
 __all__ = [
     # coro
+    "signal_handler",
     "tb",
     # coro.clock
     "absolute_secs_to_ticks",
@@ -116,14 +134,36 @@ __all__ = [
     "TimeoutError",
     "WakeUp",
     "YieldFromMain",
+    # coro.fifo
+    "fifo",
     # coro.forking
     "fork",
+    # coro.group
+    "Group",
     # coro.hooks
     "set_exception_notifier",
     "set_latency_hook",
     "set_latency_warning",
     # coro.leftovers
     "set_exit_grace",
+    # coro.local
+    "ThreadLocal",
+    # coro.os_thread
+    "call_from_os_thread",
+    "in_os_thread",
+    "schedule_from_os_thread",
+    "set_os_threads",
+    # coro.parallel
+    "FAILURE",
+    "SUCCESS",
+    "in_parallel",
+    # coro.pool
+    "Pool",
+    # coro.process
+    "waitpid",
+    # coro.read_stream
+    "buffered_stream",
+    "sock_stream",
     # coro.readiness
     "READ",
     "WRITE",
@@ -153,6 +193,15 @@ __all__ = [
     "where_all",
     "yield_slice",
     # coro.scheduler
+    # coro.server
+    "Server",
+    "inherited_sockets",
+    "listen_tcp",
+    "listen_unix",
+    "tcp_server",
+    "unix_server",
+    # coro.shield
+    "shielded",
     # coro.socket
     "AF",
     "PF",
@@ -176,10 +225,21 @@ __all__ = [
     "print_stderr",
     "saved_stderr",
     "write_stderr",
+    # coro.sync
+    "condition_variable",
+    "event",
+    "inverted_semaphore",
+    "mutex",
+    "rw_lock",
+    "semaphore",
     # coro.thread
     "coro",
     "set_selfishness",
-    # here
+    # coro.timeouts
+    "deadline",
+    "timeout",
+    "with_timeout",
+    # set by users
     "install_signal_handlers",
 ]
 

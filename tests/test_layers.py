@@ -24,7 +24,7 @@ LAYERS = {
     1: "poller timers wakeup",
     2: (
         "state thread timed descriptors carriers accounting scheduler loop runtime tb signals leftovers "
-        "forking gc_watch collector hooks stderr"
+        "forking readiness collector hooks stderr"
     ),
     3: (
         "timeouts sync fifo local parallel group pool signal_handler os_thread process latency clocks shield"

@@ -1,0 +1,1 @@
+"""Clocks for programs that come from Shrapnel."""
