@@ -11,7 +11,8 @@ from typing import Any
 
 from coro import collector, stderr
 from coro.loop import loop
-from coro.scheduler import LATENCY_UNIT_NS, NEVER_NS, scheduler
+from coro.run_queue import LATENCY_UNIT_NS, NEVER_NS
+from coro.scheduler import scheduler
 from coro.state import ThreadState
 
 __all__ = ["install", "set_exception_notifier", "set_latency_hook", "set_latency_warning"]

@@ -34,12 +34,11 @@ __all__ = ["TimeoutScope", "deadline", "timeout", "with_timeout"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# More would not fit into the ticks: with_timeout() then takes the long way, where it means "never".
-_MANY_SECONDS = 9e9
 # setitimer(2) takes 0 for "off".
 _SHORTEST_ALARM_S = 1e-6
 
-# Stays the same list: Timers changes it in place.
+# Looked up once, for the hot path.  The heap stays the same list: Timers changes it in place.
+_arm = timers.arm
 _heap = timers.heap
 
 
@@ -59,27 +58,24 @@ def with_timeout(seconds: float, function: Callable[P, T], /, *args: P.args, **k
     """Call `function(*args, **kwargs)`, and interrupt it if it takes longer than `seconds`.
 
     seconds: negative counts as 0; 0 lets the function run until it first blocks; math.inf means no timeout.
-    Returns what the function returns.
+    Returns what the function returns.  Yields as it does.
     Raises coro.TimeoutError if the time was over and the function let the interrupt out; TypeError, ValueError.
+    If data comes at the same moment as the timeout, the data wins, once.  Other interrupts pass through.
 
-    The interrupt comes where the function waits, as a BaseException.  If data comes at the same moment, the data
-    wins, once; if the function then ends without waiting again, its value is returned.
-    Yields as the function does.  Other interrupts of the caller pass through.
-
-    Outside the loop it uses SIGALRM: the function is interrupted wherever it is, also before it first blocks.  The
-    former handler and timer are put back.  Raises YieldFromMain there in any OS thread but the main one.
+    Outside the loop it uses SIGALRM: see `Alarm`.  Raises YieldFromMain there in any OS thread but the main one.
     """
     try:
         me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
-        is_plain = me.shield is None and 0 < seconds < _MANY_SECONDS
-    except (AttributeError, TypeError):
-        is_plain = False
-    if not is_plain:
+        # By a float, so that a str or a list is an error here and not a very long one.
+        ticks = int(seconds * 1e9)
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        ticks = 0
+    if ticks <= 0 or me.shield is not None:
         return _with_timeout_slowly(seconds, function, args, kwargs)
     # The hot path: armed and cancelled many times for each that fires.  Taking the timer off the end of the heap
     # here, instead of in Timers.cancel(), brought it from 525 to 425 ns.  _fire() adds the interrupt to `owner`.
     owner: list[Any] = [me, seconds]
-    timer = timers.arm(scheduler.clock() + int(seconds * 1_000_000_000), _fire, owner)
+    timer = _arm(scheduler.clock() + ticks, _fire, owner)
     try:
         return function(*args, **kwargs)
     except Interrupted as interrupt:
@@ -249,7 +245,7 @@ def deadline(ticks: int) -> TimeoutScope:
 class Alarm:
     """One call with a timeout by SIGALRM, for where no loop runs.
 
-    There is one such timer in a process.  If it was set before, it goes on below ours: when its time comes first
+    The function is interrupted wherever it is, also before it first blocks.  There is one such timer in a process.  If it was set before, it goes on below ours: when its time comes first
     and its handler is a Python function, that is called in time (this is how such calls nest); any other
     handler gets its signal at the end of the call, late.
     """

@@ -262,7 +262,7 @@ def tcp_server(
     if isinstance(address, tuple):
         listeners = listen_tcp(address, backlog=backlog, reuse_port=reuse_port)
     else:
-        listeners = [address] if isinstance(address, sock) else list(address)  # type: ignore[list-item, arg-type]
+        listeners = [address] if isinstance(address, sock) else list(address)  # type: ignore[arg-type]
     return Server(
         listeners,
         handler,
