@@ -38,6 +38,7 @@ def _watch(phase: str, info: dict[str, int]) -> None:
 
 def install() -> None:
     """Start watching; the loop does so when it starts."""
+    _pauses.clear()
     if _watch not in gc.callbacks:
         gc.callbacks.append(_watch)
 

@@ -167,12 +167,12 @@ class Loop:
 
     def run_once_each(self) -> None:
         """Run every thread that is runnable now exactly once: their last turn before the loop exits."""
-        for _ in range(len(scheduler.ready)):
-            if not scheduler.ready:
-                return
-            # Not to be handed on: control comes back after each.
-            scheduler.poll_due = 0
-            self.run_ready()
+        for thread in list(scheduler.ready):
+            # One that was cancelled is skipped when its place in the queue is reached.
+            if not thread.dead:
+                # Not to be handed on: control comes back after each.
+                scheduler.poll_due = 0
+                self.run_ready()
 
     def _poll(self, deadline: int) -> None:
         poller = self.poller

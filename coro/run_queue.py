@@ -36,6 +36,8 @@ class RunQueue:
         "clock",
         "collecting",
         "current",
+        "ended_count",
+        "ended_run_time_ns",
         "ended_switches",
         "exception_hook",
         "hook_failed",
@@ -75,7 +77,9 @@ class RunQueue:
         # Called with (what, error) when a hook of the user's raised in the loop; must not raise.
         self.hook_failed: Callable[[str, BaseException], object] = _no_hook
         self.uncaught_count = 0
-        # The switches of threads that have ended, for the total.
+        # What threads that have ended leave to the totals.
+        self.ended_count = 0
+        self.ended_run_time_ns = 0
         self.ended_switches = 0
         # A KeyboardInterrupt that no thread caught: the loop raises it.
         self.uncaught: BaseException | None = None

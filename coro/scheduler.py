@@ -240,7 +240,9 @@ class Scheduler(RunQueue):
                 else:
                     self.long_slice(me, ran, now)
             self.now = now
+            self.ended_count += 1
             self.ended_switches += me.switches
+            self.ended_run_time_ns += me.run_time_ns
             while ready and now < self.poll_due:
                 following = popleft()
                 next_carrier = following.carrier
@@ -287,6 +289,8 @@ class Scheduler(RunQueue):
         error.__traceback__ = traceback.tb_next if traceback is not None else None
         me.error = error
         if isinstance(error, Shutdown):
+            # Nobody will read where it hit, and the frames there refer back to the thread.
+            error.__traceback__ = None
             return
         if self.note_interrupt(error) or me.observers:
             return

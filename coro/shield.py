@@ -146,6 +146,10 @@ class OwnInterrupt:
         self._retry: Timer | None = None
         self.exception: Interrupted | None = None
 
+    def is_for_the_current_thread(self) -> bool:
+        """Whether the caller runs in the thread itself."""
+        return self._thread is scheduler.current
+
     def send(self, token: object) -> None:
         """Interrupt the thread; if it is about to receive data, at its next park.  Does not yield."""
         self._make(token)

@@ -137,11 +137,11 @@ class TimeoutScope:
     when: the deadline in ticks; None for never, and before a timeout() block begins.
     """
 
-    __slots__ = ("_interrupt", "_is_open", "_seconds", "_timer", "expired", "when")
+    __slots__ = ("_interrupt", "_is_open", "_seconds", "_ticks", "_timer", "expired", "when")
 
     def __init__(self, seconds: float | None = None, when: int | None = None) -> None:
-        if seconds is not None:
-            seconds_to_ticks(seconds, what="timeout")
+        # From now on; None if there is only a deadline, or nothing.
+        self._ticks = None if seconds is None else seconds_to_ticks(seconds, what="timeout")
         self._seconds = seconds
         self._interrupt: OwnInterrupt | None = None
         self._timer: Timer | None = None
@@ -161,9 +161,9 @@ class TimeoutScope:
         me = scheduler.current_thread("a block with a timeout")
         if self._interrupt is not None:
             raise RuntimeError(f"{self!r} was entered before: it can be used once")
-        self._interrupt = OwnInterrupt(me)
+        self._interrupt = interrupt = OwnInterrupt(me)
         self._is_open = True
-        self._arm()
+        self._arm(interrupt)
         return self
 
     def __exit__(
@@ -171,9 +171,13 @@ class TimeoutScope:
     ) -> None:
         """End the block.  Raises coro.TimeoutError in place of this block's own interrupt."""
         self._is_open = False
+        if not self.expired:
+            if self._timer is not None:
+                timers.cancel(self._timer)
+            return
         interrupt = self._interrupt
-        self._disarm()
         assert interrupt is not None
+        interrupt.withdraw()
         own, interrupt.exception = interrupt.exception, None
         if error is not None and error is own:
             del own
@@ -185,37 +189,36 @@ class TimeoutScope:
         seconds: as for timeout().  An interrupt that was not delivered yet is taken back.
         Raises RuntimeError outside the block, and once the block has been interrupted.  Does not yield.
         """
-        if seconds is not None:
-            seconds_to_ticks(seconds, what="timeout")
-        if not self._is_open:
+        ticks = None if seconds is None else seconds_to_ticks(seconds, what="timeout")
+        interrupt = self._interrupt
+        if interrupt is None or not self._is_open:
             raise RuntimeError(f"{self!r} can be rescheduled inside its block only")
-        if not self._disarm() and self.expired:
+        if self.expired and not interrupt.withdraw():
             raise RuntimeError(f"{self!r} cannot be rescheduled: it has interrupted its block already")
+        if self._timer is not None:
+            timers.cancel(self._timer)
+            self._timer = None
         self._seconds = seconds
+        self._ticks = ticks
         self.when = None
         self.expired = False
-        self._arm()
+        self._arm(interrupt)
 
-    def _arm(self) -> None:
+    def _arm(self, interrupt: OwnInterrupt) -> None:
         now = scheduler.clock()
-        if self._seconds is not None:
-            ticks = seconds_to_ticks(self._seconds)
+        ticks = self._ticks
+        if ticks is not None:
             self.when = now + ticks if ticks < FOREVER_TICKS else None
         when = self.when
         if when is None:
             return
         if when > now:
             self._timer = timers.arm(when, self._expire)
-        else:
+        elif interrupt.is_for_the_current_thread():
             self.expired = True
-            self._interrupt.send_at_next_park(self)  # type: ignore[union-attr]
-
-    def _disarm(self) -> bool:
-        """Stop the timer, take back the interrupt; returns whether there was one to take back."""
-        if self._timer is not None:
-            timers.cancel(self._timer)
-            self._timer = None
-        return self._interrupt.withdraw()  # type: ignore[union-attr]
+            interrupt.send_at_next_park(self)
+        else:
+            self._expire(None)
 
     def _expire(self, _: object) -> None:
         self.expired = True
@@ -245,9 +248,11 @@ def deadline(ticks: int) -> TimeoutScope:
 class Alarm:
     """One call with a timeout by SIGALRM, for where no loop runs.
 
-    The function is interrupted wherever it is, also before it first blocks.  There is one such timer in a process.  If it was set before, it goes on below ours: when its time comes first
+    The function is interrupted wherever it is, also before it first blocks.
+
+    There is one such timer in a process.  If it was set before, it goes on below ours: when its time comes first
     and its handler is a Python function, that is called in time (this is how such calls nest); any other
-    handler gets its signal at the end of the call, late.
+    handler gets its signal late, at the end of the call.  At the end handler and timer are put back.
     """
 
     __slots__ = ("_due_s", "_exception", "_former_due_s", "_former_handler", "_interval_s", "_is_over", "_seconds")

@@ -48,8 +48,11 @@ class inverted_semaphore:
             raise ValueError(f"cannot release {k} of {self!r}: no more than {self._value} can be released")
         self._value -= k
         if self._value == 0:
-            for thread in self._waiters:
-                if not thread.dead:
+            for thread in list(self._waiters):
+                if thread.dead:
+                    # Left behind by a fork or the end of the loop: it will not leave by itself.
+                    del self._waiters[thread]
+                else:
                     scheduler.wake(thread)
 
     def block_till_zero(self, timeout: float | None = None) -> None:
