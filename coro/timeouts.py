@@ -255,7 +255,16 @@ class Alarm:
     handler gets its signal late, at the end of the call.  At the end handler and timer are put back.
     """
 
-    __slots__ = ("_due_s", "_exception", "_former_due_s", "_former_handler", "_interval_s", "_is_over", "_seconds")
+    __slots__ = (
+        "_due_s",
+        "_exception",
+        "_former_due_s",
+        "_former_handler",
+        "_interval_s",
+        "_is_over",
+        "_outer",
+        "_seconds",
+    )
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -266,6 +275,8 @@ class Alarm:
         self._former_handler: Any = None
         self._former_due_s: float | None = None
         self._interval_s = 0.0
+        # The call around this one, if that is whose timer was there before.
+        self._outer: Alarm | None = None
 
     def call(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> T:
         """Call the function; raises coro.TimeoutError."""
@@ -273,6 +284,8 @@ class Alarm:
         if delay_s:
             self._former_due_s = time.monotonic() + delay_s
         self._former_handler = signal.signal(signal.SIGALRM, self._ring)
+        outer = getattr(self._former_handler, "__self__", None)
+        self._outer = outer if isinstance(outer, Alarm) else None
         try:
             # The inner `finally` stands inside the outer `except`: the signal may come before its first step.
             try:
@@ -288,45 +301,59 @@ class Alarm:
         finally:
             self._put_back()
 
-    def _set_timer(self) -> None:
-        due_s = []
-        if self._exception is None:
-            due_s.append(self._due_s)
-        if self._former_due_s is not None and callable(self._former_handler):
-            due_s.append(self._former_due_s)
-        if due_s:
-            signal.setitimer(signal.ITIMER_REAL, max(min(due_s) - time.monotonic(), _SHORTEST_ALARM_S))
-
     def _put_back(self) -> None:
         self._is_over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         former = self._former_handler
         # None stands for a handler that was not installed from Python, and cannot be put back from there.
         signal.signal(signal.SIGALRM, signal.SIG_DFL if former is None else former)
-        if self._former_due_s is not None:
+        if self._outer is not None:
+            self._outer._set_timer()
+        elif self._former_due_s is not None:
             delay_s = max(self._former_due_s - time.monotonic(), _SHORTEST_ALARM_S)
             signal.setitimer(signal.ITIMER_REAL, delay_s, self._interval_s)
+
+    def _has_rung(self) -> bool:
+        """Whether an interrupt of ours or of a call around us is on its way out: ours must not overtake that."""
+        return self._exception is not None or (self._outer is not None and self._outer._has_rung())
+
+    def _former_next_due_s(self) -> float | None:
+        if self._outer is not None:
+            # Its own word is exact: of two that are almost equal, the outer one must stay the first.
+            return self._outer._next_due_s()
+        return self._former_due_s if callable(self._former_handler) else None
+
+    def _next_due_s(self) -> float | None:
+        """When a handler is to be called, ours or a former one; None if there is nothing to come."""
+        former_due_s = self._former_next_due_s()
+        if self._has_rung():
+            return former_due_s
+        return self._due_s if former_due_s is None else min(self._due_s, former_due_s)
+
+    def _set_timer(self) -> None:
+        due_s = self._next_due_s()
+        if due_s is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(due_s - time.monotonic(), _SHORTEST_ALARM_S))
 
     def _ring(self, signum: int, frame: FrameType | None) -> None:
         """The handler of SIGALRM."""
         if self._is_over:
             return
         now = time.monotonic()
-        is_formers = self._former_due_s is not None and now >= self._former_due_s and callable(self._former_handler)
-        if is_formers:
+        former_due_s = self._former_next_due_s()
+        if former_due_s is not None and now >= former_due_s:
             self._former_due_s = now + self._interval_s if self._interval_s else None
-        elif self._exception is None and now >= self._due_s:
+            try:
+                self._former_handler(signum, frame)
+            finally:
+                self._set_timer()
+        elif now >= self._due_s and not self._has_rung():
             self._exception = Interrupted(_Token(self._seconds))
-        else:
             self._set_timer()
-            return
-        # Before the handlers, which may raise: there may be a second one to come.
-        self._set_timer()
-        if is_formers:
-            self._former_handler(signum, frame)
-        elif loop.running and scheduler.in_loop_os_thread():
+            if not (loop.running and scheduler.in_loop_os_thread()):
+                raise self._exception
             # The function runs a loop.  Raised here it would hit any thread, or the run queue: the loop raises it.
             scheduler.uncaught = self._exception
             scheduler.poll_due = 0
         else:
-            raise self._exception  # type: ignore[misc]
+            self._set_timer()

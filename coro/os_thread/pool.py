@@ -303,8 +303,6 @@ def _register_fork_hook() -> None:
 def _after_in_child() -> None:
     for each in list(_pools):
         each._start_afresh()
-    # Whatever it counted, none of those OS threads is here.
-    loop.outside_calls = 0
 
 
 default_pool = OSThreadPool()

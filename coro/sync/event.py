@@ -32,8 +32,7 @@ class event:
         self._flag = True
         released, self._waiters = self._waiters, {}
         for thread in released:
-            if not thread.dead:
-                scheduler.wake(thread)
+            scheduler.wake(thread)
 
     def clear(self) -> None:
         """Unset the flag: from now on wait() waits again.  Does not yield."""

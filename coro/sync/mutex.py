@@ -152,7 +152,6 @@ class mutex:
 
     def _hand_over(self) -> bool:
         """Give the lock to the next in line, or to nobody; returns whether there was one."""
-        self._extra_locks = 0
         self._holder = waiter = next_waiter(self._waiters)
         if waiter is None:
             return False

@@ -1,0 +1,15 @@
+"""Worms: one arena, hundreds of worms, each a thread; and for everybody who comes by telnet a view of them all.
+
+The files, from the inside out:
+
+arena      the arena and the worms in it: pure rules, which know neither threads nor terminals.
+colony     the worms' threads: crawl, sleep, crawl, sleep …; and what a visitor may do to them.
+screen     frames made of cells, and the bytes that turn one frame on a terminal into the next.
+keyboard   the bytes that a terminal sends, as keys.
+view       a visitor's session: one thread reads the keys, one paints.
+terminal   a small terminal in memory, which understands what screen says.
+visitor    a telnet client that looks at the arena with such a terminal.
+__main__   the command line, and the table of threads.
+
+    python -m examples.worms          then, as it says, in another terminal: telnet 127.0.0.1 PORT
+"""
