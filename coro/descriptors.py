@@ -20,73 +20,30 @@ from collections.abc import Callable
 
 from greenlet import getcurrent
 
-from coro.exceptions import ClosedError, SimultaneousError
+from coro.descriptor_state import HUNG_UP, READABLE, UNUSUAL, WRITABLE, DescriptorState, Handler, LevelWait
+from coro.exceptions import ClosedError
 from coro.poller import Poller
-from coro.poller.base import ERROR, HANGUP, READ, READ_HANGUP, URGENT, WRITE
+from coro.poller.base import READ, URGENT, WRITE
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 from coro.timed import park_timed
 
 __all__ = ["Descriptor", "Descriptors", "Handler", "descriptors"]
 
-# What the loop calls with (fd, events) for descriptors that have a handler instead of waiting threads.
-Handler = Callable[[int, int], object]
-
-_READABLE = READ | URGENT | READ_HANGUP | HANGUP | ERROR
-_WRITABLE = WRITE | HANGUP | ERROR
+_EVERYTHING = READ | WRITE | URGENT
 # Looked up once: waiting is on the hot path.
 park = scheduler.park
-_HANGUP = READ_HANGUP | HANGUP | ERROR
 
 
-class Descriptor:
-    """Readiness of one descriptor, and its waiters.
+class Descriptor(DescriptorState):
+    """A descriptor on which threads wait: by its flags, edge-triggered."""
 
-    Written by the socket operations of the threads and, between them, by the loop.
-    """
-
-    __slots__ = (
-        "closed",
-        "edge",
-        "fd",
-        "handler",
-        "hangup",
-        "readable",
-        "reader",
-        "registered",
-        "urgent",
-        "writable",
-        "writer",
-    )
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        # "Try": true until an operation was refused.
-        self.readable = True
-        self.writable = True
-        # The peer has closed, or the socket failed: a short read no longer means "drained".
-        self.hangup = False
-        # Urgent data was announced: a read may stop short of what is buffered.
-        self.urgent = False
-        self.reader: ThreadState | None = None
-        self.writer: ThreadState | None = None
-        self.handler: Handler | None = None
-        self.registered = False
-        # Registered by a socket of ours for good, rather than for one wait_for() at a time.
-        self.edge = False
-        self.closed = False
-
-    def __repr__(self) -> str:
-        return f"<descriptor {self.fd} reader={self.reader!r} writer={self.writer!r}>"
-
-    def reset(self) -> None:
-        """Nothing is known any more: before a socket connects (again)."""
-        self.readable = self.writable = True
-        self.hangup = self.urgent = False
+    __slots__ = ()
 
     def wait_readable(self, timeout: float | None = None) -> None:
         """Park until the poller reports this descriptor readable, or hung up.
 
+        For a caller whom the kernel has just refused: what was reported before that is no longer believed.
         timeout: seconds, None for ever.
         Yields.  Raises SimultaneousError, ClosedError, coro.TimeoutError, OSError (EPERM, EBADF) at registration.
         """
@@ -94,22 +51,21 @@ class Descriptor:
             me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
         except AttributeError:
             scheduler.refuse("reading from a descriptor that is not ready")
-        if self.reader is not None:
-            raise SimultaneousError(me, self.reader, ("read", self.fd))
+        if self.reader is not None or self.handler is not None:
+            self.refuse_second(me, READ)
         if not self.registered:
             descriptors.register(self)
         self.reader = me
+        self.readable = False
         try:
             if timeout is None:
-                # Whoever schedules the thread otherwise: only the poller's report ends the wait.
-                while self.reader is me:
+                # Whoever schedules the thread: only readiness ends the wait.
+                while not (self.readable or self.closed):
                     park("read", self)
-            else:
-                park_timed("read", self, timeout, lambda: self.reader is not me)
-        except BaseException:
-            if self.reader is me:
-                self.reader = None
-            raise
+            elif not self.closed:
+                park_timed("read", self, timeout, lambda: self.readable or self.closed)
+        finally:
+            self.reader = None
         me.selfish_acts = me.max_selfish_acts
         if self.closed:
             raise ClosedError(f"descriptor {self.fd} was closed while {me!r} was waiting to read", self.fd)
@@ -120,21 +76,20 @@ class Descriptor:
             me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
         except AttributeError:
             scheduler.refuse("writing to a descriptor that is not ready")
-        if self.writer is not None:
-            raise SimultaneousError(me, self.writer, ("write", self.fd))
+        if self.writer is not None or self.handler is not None:
+            self.refuse_second(me, WRITE)
         if not self.registered:
             descriptors.register(self)
         self.writer = me
+        self.writable = False
         try:
             if timeout is None:
-                while self.writer is me:
+                while not (self.writable or self.closed):
                     park("write", self)
-            else:
-                park_timed("write", self, timeout, lambda: self.writer is not me)
-        except BaseException:
-            if self.writer is me:
-                self.writer = None
-            raise
+            elif not self.closed:
+                park_timed("write", self, timeout, lambda: self.writable or self.closed)
+        finally:
+            self.writer = None
         me.selfish_acts = me.max_selfish_acts
         if self.closed:
             raise ClosedError(f"descriptor {self.fd} was closed while {me!r} was waiting to write", self.fd)
@@ -158,23 +113,30 @@ class Descriptors:
     def register(self, descriptor: Descriptor) -> None:
         """Register a socket's descriptor for good.
 
-        Whatever a former owner of the number left in the table is evicted: sockets are also closed by the
-        collector and by os.close().  Raises ClosedError (closed here), OSError (closed elsewhere).
+        What stands in the table under the number either waits for the same open file, by wait(), and is taken over;
+        or it is what a former owner left, for sockets are also closed by the collector and by os.close(): the
+        kernel does not know the number then, and what was left is evicted.
+        Raises ClosedError (closed by us), OSError (closed elsewhere).
         """
         fd = descriptor.fd
         if descriptor.closed or fd < 0:
             raise ClosedError(f"descriptor {fd} is closed", fd)
         poller = self._running_poller("waiting for a descriptor")
+        known = self._polled(poller.add, fd)
         former = self.table.get(fd)
         if former is not None and former is not descriptor:
-            self._dismiss(former)
-        self._polled(poller.add, fd)
+            if not known:
+                self._dismiss(former)
+            elif former.edge:
+                self._displace(former)
+            else:
+                self._take_over(former, descriptor)
         self.table[fd] = descriptor
         descriptor.registered = descriptor.edge = True
 
     def renew(self, descriptor: Descriptor) -> None:
         """Have the present readiness of a registered descriptor reported again."""
-        self._polled(self._running_poller("connect()").rearm, descriptor.fd, READ | WRITE | URGENT)
+        self._polled(self._running_poller("connect()").rearm, descriptor.fd, _EVERYTHING)
 
     def wait(self, fd: int, events: int, timeout: float | None = None) -> int:
         """Park until `fd` is ready for one of `events` (READ | WRITE), level-style: asked of the kernel anew.
@@ -184,62 +146,47 @@ class Descriptors:
         PermissionError for what cannot be polled, OSError (EBADF).
         """
         me = scheduler.current_thread("waiting for a descriptor")
-        poller = self._running_poller("waiting for a descriptor")
-        descriptor = self.table.get(fd)
-        if descriptor is None:
-            descriptor = Descriptor(fd)
-        self._refuse_second(me, descriptor, events)
-        wanted = events
-        if descriptor.reader is not None:
-            wanted |= READ
-        if descriptor.writer is not None:
-            wanted |= WRITE
-        if descriptor.edge:
-            wanted = READ | WRITE | URGENT
-        self._polled(poller.rearm, fd, wanted)
-        self.table[fd] = descriptor
-        descriptor.registered = True
-        waiter = _Waiter(me, descriptor, events)
+        descriptor = self._arm(fd, events, "waiting for a descriptor")
+        descriptor.refuse_second(me, events)
+        waiter = LevelWait(me, descriptor, events)
+        kind = "read" if events == READ else "write" if events == WRITE else "ready"
         try:
-            park_timed(
-                "read" if events == READ else "write" if events == WRITE else "ready",
-                descriptor,
-                timeout,
-                waiter.done,
-            )
+            park_timed(kind, descriptor, timeout, waiter.done)
         finally:
             waiter.leave()
         me.selfish_acts = me.max_selfish_acts
-        if descriptor.closed:
+        if waiter.descriptor.closed:
             raise ClosedError(f"descriptor {fd} was closed while {me!r} was waiting for it", fd)
         return waiter.ready
 
     def set_handler(self, fd: int, events: int, handler: Handler | None) -> None:
         """Have the loop call `handler(fd, events)` whenever `fd` becomes ready; None takes the handler away.
 
-        Edge-triggered.  Raises SimultaneousError if a thread waits for the descriptor, and as wait().
+        Edge-triggered.  Raises SimultaneousError if a thread waits for the same, and as wait().
         """
         if handler is None:
             descriptor = self.table.get(fd)
-            if descriptor is not None and descriptor.handler is not None:
-                self._forget(descriptor)
+            if descriptor is not None:
+                self._drop_handler(descriptor)
             return
-        poller = self._running_poller("set_handler()")
-        descriptor = self.table.get(fd) or Descriptor(fd)
-        other = descriptor.reader or descriptor.writer
-        if other is not None:
-            raise SimultaneousError(handler, other, ("handler", fd))
-        self._polled(poller.rearm, fd, events)
+        descriptor = self._arm(fd, events, "set_handler()")
+        descriptor.handler_events = 0
+        descriptor.refuse_second(handler, events)
         descriptor.handler = handler
-        descriptor.registered = True
-        self.table[fd] = descriptor
+        descriptor.handler_events = events
 
     def close(self, descriptor: Descriptor) -> None:
         """The descriptor is about to be closed by us: waiters get ClosedError, the poller forgets it."""
         if descriptor.closed:
             return
-        if descriptor.registered:
-            self._forget(descriptor)
+        other = self.table.get(descriptor.fd)
+        if other is not None:
+            del self.table[descriptor.fd]
+            if self.poller is not None:
+                self.poller.remove(descriptor.fd)
+            if other is not descriptor:
+                # wait() or set_handler() by number, on what is this socket's.
+                self._dismiss(other)
         self._dismiss(descriptor)
 
     def adopt(self, key: int) -> Descriptor:
@@ -258,26 +205,25 @@ class Descriptors:
             if descriptor is None:
                 # Somebody closed it behind our back while a duplicate keeps it registered.
                 continue
-            if events & _HANGUP:
-                descriptor.hangup = True
-            if events & URGENT:
-                descriptor.urgent = True
-            if events & _READABLE:
+            if events & UNUSUAL:
+                if events & HUNG_UP:
+                    descriptor.hangup = True
+                if events & URGENT:
+                    descriptor.urgent = True
+            if descriptor.level_waits:
+                descriptor.reported |= events
+            if events & READABLE:
                 descriptor.readable = True
                 thread = descriptor.reader
-                if thread is not None:
-                    descriptor.reader = None
-                    if not thread.scheduled:
-                        thread.scheduled = True
-                        runnable.append(thread)
-            if events & _WRITABLE:
+                if thread is not None and not thread.scheduled:
+                    thread.scheduled = True
+                    runnable.append(thread)
+            if events & WRITABLE:
                 descriptor.writable = True
                 thread = descriptor.writer
-                if thread is not None:
-                    descriptor.writer = None
-                    if not thread.scheduled:
-                        thread.scheduled = True
-                        runnable.append(thread)
+                if thread is not None and not thread.scheduled:
+                    thread.scheduled = True
+                    runnable.append(thread)
             if descriptor.handler is not None:
                 self._call_handler(descriptor, events)
 
@@ -288,51 +234,98 @@ class Descriptors:
             descriptor.registered = descriptor.edge = False
             descriptor.reader = descriptor.writer = None
             descriptor.handler = None
+            descriptor.handler_events = descriptor.level_waits = 0
             descriptor.reset()
         self.table.clear()
 
+    def _arm(self, fd: int, events: int, what: str) -> Descriptor:
+        """Have the kernel report `events` of `fd` anew, beside what is waited for already; the table's entry."""
+        poller = self._running_poller(what)
+        descriptor = self.table.get(fd)
+        wanted = events
+        if descriptor is not None:
+            wanted |= descriptor.handler_events
+            if descriptor.edge:
+                wanted = _EVERYTHING
+            else:
+                wanted |= (READ if descriptor.reader is not None else 0) | (
+                    WRITE if descriptor.writer is not None else 0
+                )
+        known = self._polled(poller.rearm, fd, wanted)
+        if descriptor is not None and not known:
+            # Closed behind our back, and the number is another's: whoever waits for the former file waits in vain.
+            self._dismiss(descriptor)
+            descriptor = None
+        if descriptor is None:
+            descriptor = self.table[fd] = Descriptor(fd)
+            descriptor.registered = True
+        return descriptor
+
     def _call_handler(self, descriptor: Descriptor, events: int) -> None:
+        wanted = (READABLE if descriptor.handler_events & READ else 0) | (
+            WRITABLE if descriptor.handler_events & WRITE else 0
+        )
         handler = descriptor.handler
+        if handler is None or not events & wanted:
+            return
         try:
-            handler(descriptor.fd, events)  # type: ignore[misc]
+            handler(descriptor.fd, events)
         except BaseException as error:
             # A failing hook is reported once and removed; it cannot stop the loop.
-            self._forget(descriptor)
-            scheduler.note_interrupt(error)
-            error.add_note(f"the handler of descriptor {descriptor.fd} failed and was removed")
-            scheduler.hook_failed(f"handler of descriptor {descriptor.fd}", error)
+            self._drop_handler(descriptor)
+            if not scheduler.note_interrupt(error):
+                scheduler.hook_failed(f"handler of descriptor {descriptor.fd}", error)
 
-    def _forget(self, descriptor: Descriptor) -> None:
-        descriptor.registered = descriptor.edge = False
+    def _drop_handler(self, descriptor: Descriptor) -> None:
+        if descriptor.handler is None:
+            return
         descriptor.handler = None
+        descriptor.handler_events = 0
+        if descriptor.edge or descriptor.reader is not None or descriptor.writer is not None:
+            return
+        descriptor.registered = False
         if self.table.get(descriptor.fd) is descriptor:
             del self.table[descriptor.fd]
             if self.poller is not None:
                 self.poller.remove(descriptor.fd)
 
     @staticmethod
+    def _take_over(former: Descriptor, heir: Descriptor) -> None:
+        """Let the waiters of `former` wait at `heir`, which stands for the same open file from now on."""
+        heir.reader, former.reader = former.reader, None
+        heir.writer, former.writer = former.writer, None
+        heir.handler, former.handler = former.handler, None
+        heir.handler_events, former.handler_events = former.handler_events, 0
+        heir.level_waits, former.level_waits = former.level_waits, 0
+        former.heir = heir
+        former.registered = former.edge = False
+
+    @staticmethod
+    def _displace(former: Descriptor) -> None:
+        """Two sockets were made of one descriptor: the waiters of the former try again, and register again."""
+        former.registered = former.edge = False
+        former.readable = former.writable = True
+        former.reported = READ | WRITE
+        for thread in (former.reader, former.writer):
+            if thread is not None:
+                scheduler.wake(thread)
+
+    @staticmethod
     def _dismiss(descriptor: Descriptor) -> None:
         """Wake the waiters of a descriptor that is no more; they raise ClosedError."""
         descriptor.closed = True
-        descriptor.registered = False
+        descriptor.registered = descriptor.edge = False
+        descriptor.handler = None
+        descriptor.handler_events = 0
         for thread in (descriptor.reader, descriptor.writer):
             if thread is not None:
                 scheduler.wake(thread)
-        descriptor.reader = descriptor.writer = None
 
     @staticmethod
-    def _refuse_second(me: ThreadState, descriptor: Descriptor, events: int) -> None:
-        if events & READ and descriptor.reader is not None:
-            raise SimultaneousError(me, descriptor.reader, ("read", descriptor.fd))
-        if events & WRITE and descriptor.writer is not None:
-            raise SimultaneousError(me, descriptor.writer, ("write", descriptor.fd))
-        if descriptor.handler is not None:
-            raise SimultaneousError(me, descriptor.handler, ("handler", descriptor.fd))
-
-    @staticmethod
-    def _polled(change: Callable[..., None], fd: int, *arguments: int) -> None:
+    def _polled(change: Callable[..., bool], fd: int, *arguments: int) -> bool:
+        """Tell the poller; returns whether it knew the descriptor already."""
         try:
-            change(fd, *arguments)
+            return change(fd, *arguments)
         except PermissionError as error:
             raise PermissionError(
                 errno.EPERM,
@@ -342,37 +335,6 @@ class Descriptors:
             if error.errno == errno.EBADF:
                 raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: {fd} is not an open descriptor") from None
             raise
-
-
-class _Waiter:
-    """One thread in wait_for(): it may stand as reader, as writer, or as both."""
-
-    __slots__ = ("_descriptor", "_events", "_me", "ready")
-
-    def __init__(self, me: ThreadState, descriptor: Descriptor, events: int) -> None:
-        self._me = me
-        self._descriptor = descriptor
-        self._events = events
-        self.ready = 0
-        if events & READ:
-            descriptor.reader = me
-        if events & WRITE:
-            descriptor.writer = me
-
-    def done(self) -> bool:
-        descriptor, events, me = self._descriptor, self._events, self._me
-        if events & READ and descriptor.reader is not me:
-            self.ready |= READ
-        if events & WRITE and descriptor.writer is not me:
-            self.ready |= WRITE
-        return self.ready != 0
-
-    def leave(self) -> None:
-        descriptor, me = self._descriptor, self._me
-        if descriptor.reader is me:
-            descriptor.reader = None
-        if descriptor.writer is me:
-            descriptor.writer = None
 
 
 descriptors = Descriptors()

@@ -326,7 +326,9 @@ class _Results(Generic[T, R]):
         self._crew.shut_down()
         interrupts = self._crew.join(self)
         failures = [
-            (thread, thread.error) for thread in started if thread.error is not None and thread.error is not error
+            (thread, thread.error)
+            for thread in started
+            if thread.error is not None and thread.error is not error and thread.error is not error.__cause__
         ]
         settle([error, *interrupts], failures)
 

@@ -26,7 +26,6 @@ _MOMENT_TICKS = 1000 * ticks_per_usec
 
 # pid -> the thread that waits for it.
 _waiting: dict[int, ThreadState] = {}
-_fork_hook_registered = False
 
 
 def waitpid(pid: int) -> tuple[int, int]:
@@ -46,13 +45,12 @@ def waitpid(pid: int) -> tuple[int, int]:
         raise ValueError(f"waitpid() waits for one process: its id must be 1 to {_MAX_PID}, got {pid}")
     me = scheduler.current_thread(f"waitpid({pid})")
     other = _waiting.get(pid)
-    # A thread that the end of its loop abandoned never came to strike itself off.
+    # A thread that its loop or a fork() abandoned never came to strike itself off.
     if other is not None and not other.dead:
         raise SimultaneousError(me, other, ("process", pid))
     ended = os.waitpid(pid, os.WNOHANG)
     if ended[0]:
         return ended
-    _register_fork_hook()
     poller: Poller = loop.poller  # type: ignore[assignment]
     key = poller.add_process(pid)
     _waiting[pid] = me
@@ -67,11 +65,3 @@ def waitpid(pid: int) -> tuple[int, int]:
         if descriptors.table.get(key) is descriptor:
             del descriptors.table[key]
         poller.remove_process(key)
-
-
-def _register_fork_hook() -> None:
-    global _fork_hook_registered
-    if not _fork_hook_registered:
-        _fork_hook_registered = True
-        # The parent's children are not the child's, nor are its threads.
-        os.register_at_fork(after_in_child=_waiting.clear)

@@ -1,12 +1,12 @@
 """A chat server for telnet and nc: one room, names, and nobody who can hold up the others.
 
 Every guest has two threads.  The reader takes in the guest's lines and hands each to everybody in the room; the
-writer takes what waits in the guest's own queue and sends it.  So saying something to a hundred guests is a hundred
-pushes, and none of them waits for a network.
+writer takes what waits in the guest's own queue and sends it.  So saying something to a hundred guests is a
+hundred pushes, and none of them waits for a network.
 
-What if a guest does not read?  The guest's writer waits in send(), and the queue, a bounded fifo, fills up.  When it
-is full, the guest is dropped, with a line that says so in the place of all that was missed; one who does not read
-even that is cut off after a while.  The others notice nothing but a line of news.
+What if a guest does not read?  The guest's writer waits in send(), and the queue, a bounded fifo, fills up.
+When it is full, the guest is dropped, with a line that says so in the place of all that was missed; one who
+does not read even that is cut off after a while.  The others notice nothing but a line of news.
 
 What a guest types goes to the terminals of others, so whatever is not printable in it is escaped.
 
@@ -193,7 +193,10 @@ def serve(options: argparse.Namespace) -> None:
     server = coro.tcp_server((options.host, options.port), attend, Room(), name="chat")
     host, port = server.address[:2]
     print(f"chat at {host} port {port}; try: telnet {host} {port}", flush=True)
-    server.join()
+    try:
+        server.join()
+    finally:
+        server.close()
 
 
 def main() -> None:

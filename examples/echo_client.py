@@ -1,11 +1,12 @@
 """A client for the echo server: for your own lines, or with --check for a load of its making.
 
-Without --check it sends each line of its standard input and prints what comes back.  A terminal, a pipe and a file
-are three things to the kernel, and a file cannot be waited for at all; `in_os_thread` reads any of them while the
-loop goes on, and `buffered_stream` cuts lines out of what it reads.
+Without --check it sends each line of its standard input and prints what comes back.  A terminal, a pipe and a
+file are three things to the kernel, and a file cannot be waited for at all; `in_os_thread` reads any of them
+while the loop goes on, and `buffered_stream` cuts lines out of what it reads.
 
-With --check it opens many connections at once, each in a thread, sends messages of all sizes and compares every byte
-that comes back.  `in_parallel` spawns the threads and waits for all of them; the block around it limits the time.
+With --check it opens many connections at once, each in a thread, sends messages of all sizes and compares every
+byte that comes back.  `in_parallel` spawns the threads and waits for all of them; the block around it limits
+the time.
 
     python -m examples.echo_client --port 7777
     python -m examples.echo_client --port 7777 --check --connections 200 --messages 100

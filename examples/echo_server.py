@@ -1,11 +1,11 @@
 """An echo server: what a client sends comes back.
 
-This is the whole idea of coro on one page.  `echo()` is written as if it had the process to itself: it receives,
-it sends, and while there is nothing to receive it waits.  But what waits is only its thread.  A thread is cheap,
-so every connection has one, and thousands of them take turns on one loop.
+This is the whole idea of coro on one page.  `echo()` is written as if it had the process to itself: it
+receives, it sends, and while there is nothing to receive it waits.  But what waits is only its thread.  A
+thread is cheap, so every connection has one, and thousands of them take turns on one loop.
 
-Nothing here is asynchronous in its looks: no callbacks, no `await`.  recv() returns bytes, b"" says that the client
-has finished, an error is an exception.
+Nothing here is asynchronous in its looks: no callbacks, no `await`.  recv() returns bytes, b"" says that the
+client has finished, an error is an exception.
 
     python -m examples.echo_server --port 7777
     python -m examples.echo_server --unix /tmp/echo.sock
@@ -38,7 +38,7 @@ def serve(options: argparse.Namespace) -> None:
     try:
         server.join()
     finally:
-        # Ctrl-C and SIGTERM arrive here as coro.Shutdown: the Unix socket's file goes away.
+        # Ctrl-C and SIGTERM get here as coro.Shutdown.  A Unix socket's file is removed.
         server.close()
 
 

@@ -1,11 +1,11 @@
 """A spy: a proxy that prints what passes between a client and a server.
 
-It listens, and for every client connects to the target and relays both ways.  Each way is a thread that does nothing
-but receive and send, so neither can hold up the other.  A side that reads slowly slows its own sender: send() waits,
-and nothing more is received meanwhile.  No buffer grows, however large the download.
+It listens, and for every client connects to the target and relays both ways.  Each way is a thread that does
+nothing but receive and send, so neither can hold up the other.  A side that reads slowly slows its own sender:
+send() waits, and nothing more is received meanwhile.  No buffer grows, however large the download.
 
-TCP streams end one way at a time.  A client may have finished sending and still wait for the answer, so the end of
-one way is passed on as such, with shutdown(SHUT_WR), and the connection is over when both ways have ended.
+TCP streams end one way at a time.  A client may have finished sending and still wait for the answer, so the end
+of one way is passed on as such, with shutdown(SHUT_WR), and the connection is over when both ways have ended.
 
     python -m http.server 8000 &
     python -m examples.spy 127.0.0.1:8000 --port 8001
@@ -89,7 +89,10 @@ def serve(options: argparse.Namespace) -> None:
     server = coro.tcp_server((options.host, options.port), spy, itertools.count(1), options, name="spy")
     host, port = server.address[:2]
     print(f"spy at {host} port {port}, relaying to {options.target[0]} port {options.target[1]}", flush=True)
-    server.join()
+    try:
+        server.join()
+    finally:
+        server.close()
 
 
 def host_and_port(text: str) -> tuple[str, int]:
@@ -102,7 +105,9 @@ def host_and_port(text: str) -> tuple[str, int]:
 
 def main() -> None:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(prog="python -m examples.spy", description="Print what passes through a proxy.")
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.spy", description="Print what passes through a proxy."
+    )
     parser.add_argument("target", type=host_and_port, metavar="HOST:PORT", help="the server to spy on")
     parser.add_argument("--host", default="127.0.0.1", help="address or name to listen at (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen at; 0, the default, takes a free one")

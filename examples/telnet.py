@@ -1,13 +1,14 @@
 """The telnet protocol without a socket: bytes go in, text and answers come out.
 
-A telnet client mixes commands into what its user types.  Each begins with the byte 255, IAC; a 255 that is meant as
-such is sent twice.  Commands agree on options, such as who echoes what is typed: WILL and WONT say what the sender
-does, DO and DONT ask the peer.  RFC 854 and 855 describe this; RFC 857 (ECHO), 858 (SGA), 860 (timing mark) and 1073
-(window size) the options used here.
+A telnet client mixes commands into what its user types.  Each begins with the byte 255, IAC; a 255 that is
+meant as such is sent twice.  Commands agree on options, such as who echoes what is typed: WILL and WONT say
+what the sender does, DO and DONT ask the peer.  RFC 854 and 855 describe this; RFC 857 (ECHO), 858 (SGA), 860
+(timing mark) and 1073 (window size) the options used here.
 
-A Telnet object is fed with pieces of the stream, cut anywhere, and takes the commands out.  Each option has one of
-three states for each side, and only a change of state is answered, so that two polite peers never answer each other
-for ever (the idea of RFC 1143).  A peer that speaks no telnet at all, such as nc, never sends a 255: nothing happens.
+A Telnet object is fed with pieces of the stream, cut anywhere, and takes the commands out.  Each option has one
+of three states for each side, and only a change of state is answered, so that two polite peers never answer
+each other for ever (the idea of RFC 1143).  A peer that speaks no telnet at all, such as nc, never sends a 255:
+nothing happens.
 
 It works for both ends: a server offers ECHO and SGA and asks for NAWS, a client allows them.
 """

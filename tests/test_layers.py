@@ -23,7 +23,7 @@ LAYERS = {
     0: "exceptions clock records",
     1: "poller timers wakeup",
     2: (
-        "state run_queue thread timed descriptors carriers accounting scheduler loop runtime tb signals leftovers "
+        "state run_queue thread timed descriptor_state descriptors scheduler loop runtime tb signals leftovers "
         "forking readiness collector hooks stderr"
     ),
     3: (

@@ -75,7 +75,6 @@ class Job:
             # Without this frame: it tells nothing, and it would refer back to the error.
             error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ is not None else None
             self.error = error
-        self.drop_call()
 
     def drop_call(self) -> None:
         """Forget what was to be called."""
@@ -85,6 +84,8 @@ class Job:
 
     def take(self) -> Any:
         """Return the value, or raise the error; the job keeps neither."""
+        # Here, not where the call was made: the last of what it refers to is to go in the loop's OS thread.
+        self.drop_call()
         value, error = self.value, self.error
         self.value = self.error = None
         if error is None:

@@ -222,6 +222,7 @@ class OSThreadPool:
 
     def _drop_result(self, job: Job) -> None:
         error = job.error
+        job.drop_call()
         job.value = job.error = None
         if error is not None and self.report_late_failures and job.wakeup is loop.wakeup:
             spawn(_fail, error, thread_name=f"late failure of {job.name}")
@@ -256,13 +257,11 @@ class OSThreadPool:
     def _next(self, worker: _Worker) -> bool:
         """Get the worker something to do, waiting for it; False if it is to end."""
         with self._lock:
-            if worker not in self._workers:
-                # A call forked: in the child this OS thread is all there is, and the pool knows nothing of it.
-                return False
             surplus = len(self._workers) > self._size
             if self._queue and not surplus:
                 worker.job = self._queue.popitem(last=False)[0]
                 return True
+            # Without a loop there is nothing to wait for; so it is in the child when a call forked.
             if surplus or self._closed or not loop.running:
                 self._workers.discard(worker)
                 return False

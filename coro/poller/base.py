@@ -27,18 +27,19 @@ class Poller(Protocol):
     A descriptor's key is its number.  `add_process` makes a key of its own for a process.
     """
 
-    def add(self, fd: int) -> None:
+    def add(self, fd: int) -> bool:
         """Register a descriptor edge-triggered for everything: read, write, urgent data, hang-up.
 
         Its present readiness is reported by the next poll().  A registration that is there already is renewed.
+        Returns whether the kernel knew the descriptor already; True where that cannot be told.
         Raises PermissionError (EPERM) for what cannot be polled, such as a regular file; OSError (EBADF) for a
         closed descriptor.
         """
 
-    def rearm(self, fd: int, events: int) -> None:
-        """Ask for `events` (READ | WRITE) of a descriptor, and have its present readiness reported again.
+    def rearm(self, fd: int, events: int) -> bool:
+        """Ask for `events` (READ | WRITE | URGENT) of a descriptor, and have its present readiness reported again.
 
-        Works on registered and unregistered descriptors alike.  Raises as add().
+        Works on registered and unregistered descriptors alike.  Returns and raises as add().
         """
 
     def remove(self, fd: int) -> None:

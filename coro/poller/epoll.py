@@ -31,11 +31,22 @@ class EpollPoller:
     def __init__(self) -> None:
         self._epoll = select.epoll()
 
-    def add(self, fd: int) -> None:
-        self._control(fd, _EVERYTHING)
+    def add(self, fd: int) -> bool:
+        try:
+            self._epoll.register(fd, _EVERYTHING)
+        except FileExistsError:
+            self._epoll.modify(fd, _EVERYTHING)
+            return True
+        return False
 
-    def rearm(self, fd: int, events: int) -> None:
-        self._control(fd, events | READ_HANGUP | _EDGE, modify_first=True)
+    def rearm(self, fd: int, events: int) -> bool:
+        mask = events | READ_HANGUP | _EDGE
+        try:
+            self._epoll.modify(fd, mask)
+        except FileNotFoundError:
+            self._epoll.register(fd, mask)
+            return False
+        return True
 
     def remove(self, fd: int) -> None:
         try:
@@ -70,15 +81,3 @@ class EpollPoller:
 
     def fileno(self) -> int:
         return -1 if self._epoll.closed else self._epoll.fileno()
-
-    def _control(self, fd: int, mask: int, *, modify_first: bool = False) -> None:
-        if not modify_first:
-            try:
-                self._epoll.register(fd, mask)
-                return
-            except FileExistsError:
-                pass
-        try:
-            self._epoll.modify(fd, mask)
-        except FileNotFoundError:
-            self._epoll.register(fd, mask)

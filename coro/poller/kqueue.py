@@ -6,6 +6,7 @@ Facts about the world that shaped this file:
 - Errors of single changes come back in the event list as EV_ERROR when there is room for them, with the errno in
   `data`; changes are therefore handed over one call at a time with room for no event, which raises instead.
 - The end of a process is EVFILT_PROC with NOTE_EXIT; an ended process gives ESRCH at registration.
+- EV_ADD does not tell whether there was a registration, so add() and rearm() say that there was one.
 - Closing a descriptor drops its registrations, and a fork()ed child does not inherit the queue at all.
 """
 
@@ -38,17 +39,19 @@ class KqueuePoller:
         # Processes that had ended before they could be registered: reported by the next poll().
         self._ended: list[int] = []
 
-    def add(self, fd: int) -> None:
+    def add(self, fd: int) -> bool:
         kernel = self._kernel
         self._change(fd, kernel.KQ_FILTER_READ, kernel.KQ_EV_ADD | kernel.KQ_EV_CLEAR)
         self._change_write(fd, kernel.KQ_EV_ADD | kernel.KQ_EV_CLEAR)
+        return True
 
-    def rearm(self, fd: int, events: int) -> None:
+    def rearm(self, fd: int, events: int) -> bool:
         kernel = self._kernel
         if events & READ:
             self._change(fd, kernel.KQ_FILTER_READ, kernel.KQ_EV_ADD | kernel.KQ_EV_CLEAR)
         if events & WRITE:
             self._change(fd, kernel.KQ_FILTER_WRITE, kernel.KQ_EV_ADD | kernel.KQ_EV_CLEAR)
+        return True
 
     def remove(self, fd: int) -> None:
         kernel = self._kernel

@@ -6,7 +6,6 @@ systemd sets LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, and hands over descripto
 from __future__ import annotations
 
 import os
-import socket
 
 from coro.socket.sock import sock
 
@@ -37,7 +36,5 @@ def inherited_sockets(name: str | None = None) -> list[sock]:
             continue
         # Not to be handed on to the programs that the daemon starts.
         os.set_inheritable(fd, False)
-        with socket.socket(fileno=os.dup(fd)) as probe:
-            family, stype, protocol = probe.family, probe.type, probe.proto
-        sockets.append(sock(family, stype, protocol, fd))
+        sockets.append(sock(fd=fd))
     return sockets

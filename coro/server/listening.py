@@ -88,6 +88,9 @@ def _listener(
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual_stack else 1)
         listener.bind(place)
         listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"{error.strerror} (listening at {place!r})") from None
     except BaseException:
         listener.close()
         raise
@@ -106,21 +109,38 @@ def listen_unix(path: str | os.PathLike[str], *, backlog: int = BACKLOG, mode: i
         raise TypeError(f"a Unix socket's path must be a str, got {path!r}")
     if not name:
         raise ValueError("a Unix socket's path must not be empty")
+    abstract = name.startswith("\0")
     listener = sock(socket.AF_UNIX, socket.SOCK_STREAM)
+    identity: tuple[int, int] | None = None
     try:
-        if not name.startswith("\0"):
+        if not abstract:
             _clear_stale(name)
         if mode is not None:
             # On Linux the file gets the mode of the descriptor: so it is never open to more.
             os.fchmod(listener.fileno(), mode)
-        listener.bind(name)
-        if mode is not None and not name.startswith("\0"):
-            os.chmod(name, mode)
+        _bind_unix(listener, name)
+        if not abstract:
+            status = os.lstat(name)
+            identity = status.st_dev, status.st_ino
+            if mode is not None:
+                os.chmod(name, mode)
         listener.listen(backlog)
     except BaseException:
+        if identity is not None:
+            remove_unix_path(name, identity)
         listener.close()
         raise
     return listener
+
+
+def _bind_unix(listener: sock, name: str) -> None:
+    try:
+        listener.bind(name)
+    except OSError as error:
+        if error.errno is None:
+            # Too long for the kernel's structure, says the socket module.
+            raise OSError(errno.ENAMETOOLONG, f"{error} ({len(os.fsencode(name))} bytes)", name) from None
+        raise OSError(error.errno, error.strerror, name) from None
 
 
 def _clear_stale(path: str) -> None:
@@ -137,8 +157,10 @@ def _clear_stale(path: str) -> None:
         error = probe.connect_ex(path)
     if error == errno.ECONNREFUSED:
         os.unlink(path)
+    elif error in (errno.EACCES, errno.EPERM):
+        raise PermissionError(error, "a socket is in the way, and whether it is stale cannot be asked", path)
     elif error != errno.ENOENT:
-        raise OSError(errno.EADDRINUSE, f"somebody listens there already: {path}")
+        raise OSError(errno.EADDRINUSE, "somebody listens there already", path)
 
 
 def remove_unix_path(path: str, identity: tuple[int, int]) -> None:

@@ -13,7 +13,8 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from coro.clock import seconds_to_ticks
+from coro.clock import seconds_to_ticks, ticks_per_sec
+from coro.exceptions import ClosedError, Interrupted
 from coro.runtime import get_now, sleep_relative, spawn
 from coro.scheduler import scheduler
 from coro.server.listening import BACKLOG, listen_tcp, listen_unix, remove_unix_path
@@ -33,10 +34,13 @@ _CONNECTION_FAILED = frozenset(
     {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.EHOSTUNREACH,
      errno.EOPNOTSUPP, errno.ENETUNREACH, errno.EPERM, errno.ETIMEDOUT, errno.ECONNRESET}
 )  # fmt: skip
+# What a connection whose peer has vanished raises, apart from the ConnectionErrors.
+_PEER_VANISHED = frozenset(
+    {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
+)
 _PAUSE_S = 0.1
 # One line per trouble, not one per pause.
 _REPORT_INTERVAL_S = 10.0
-_NO_CAP = 1 << 30
 DEFAULT_DRAIN_S = 10.0
 DEFAULT_GRACE_S = 3.0
 
@@ -63,8 +67,6 @@ class Server:
         name: str,
         unix_path: str | None = None,
     ) -> None:
-        if not callable(handler):
-            raise TypeError(f"a server needs a function that handles connections, got {handler!r}")
         self.listeners = list(listeners)
         self.handler = handler
         self.args = args
@@ -76,7 +78,7 @@ class Server:
         self.accepted = 0
         self.lost = 0
         self.accept_failures = 0
-        self._places = semaphore(_NO_CAP if max_connections is None else max_connections)
+        self._places = None if max_connections is None else semaphore(max_connections)
         self._unix_path = unix_path
         if unix_path is not None:
             status = os.lstat(unix_path)
@@ -112,8 +114,9 @@ class Server:
 
         drain: seconds that connections get to end by themselves.
         grace: seconds that those that were shut down get to clean up.
-        Returns how many had to be shut down.  Yields.  Stopping twice is harmless.  An interrupted caller has
-        stopped the accepting, and shuts the connections down at once without waiting for them.
+        Returns how many had to be shut down.  Yields.  Stopping twice is harmless; a handler that stops its own
+        server is left alone.  An interrupted caller has stopped the accepting, and shuts the connections down at
+        once without waiting for them.
         """
         seconds_to_ticks(drain, what="drain")
         seconds_to_ticks(grace, what="grace")
@@ -121,10 +124,9 @@ class Server:
         try:
             self._wait_until_idle(drain)
         finally:
-            cut_off = list(self.connections)
+            cut_off = [thread for thread in self.connections if thread is not scheduler.current]
             for thread in cut_off:
-                if thread is not scheduler.current:
-                    thread.shutdown()
+                thread.shutdown()
         self._wait_until_idle(grace)
         return len(cut_off)
 
@@ -143,14 +145,15 @@ class Server:
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the server has been stopped.  Yields.  Raises coro.TimeoutError."""
+        deadline = None if timeout is None else get_now() + seconds_to_ticks(timeout, what="timeout")
         for thread in list(self._acceptors):
-            thread.join(timeout)
+            thread.join(None if deadline is None else max(0, deadline - get_now()) / ticks_per_sec)
 
     def _wait_until_idle(self, seconds: float) -> None:
         """Wait, `seconds` at most, until no other thread handles a connection."""
         deadline = get_now() + seconds_to_ticks(seconds)
         for thread in list(self.connections):
-            left = (deadline - get_now()) / 1e9
+            left = (deadline - get_now()) / ticks_per_sec
             if thread is not scheduler.current and left > 0:
                 try:
                     thread.join(left)
@@ -160,20 +163,36 @@ class Server:
     # -- accepting
 
     def _accept_loop(self, listener: sock) -> None:
+        # Whoever has a place must not wait with it.
+        listener.settimeout(None if self._places is None else 0)
         while True:
-            self._places.acquire()
             try:
-                connection, address = listener.accept()
+                if self._places is None:
+                    self._begin(*listener.accept())
+                else:
+                    self._accept_to_place(listener, self._places)
+            except ClosedError:
+                return
             except OSError as error:
-                self._places.release()
                 if listener.fileno() < 0:
                     return
                 self._accept_failed(error)
-            except BaseException:
-                self._places.release()
-                raise
-            else:
-                self._begin(connection, address)
+
+    def _accept_to_place(self, listener: sock, places: semaphore) -> None:
+        """Accept a connection if there is a place for it, leave it in the kernel's queue otherwise."""
+        # The place comes second: with several listeners, one at which nobody calls would sit on it.
+        listener.wait_for_read()
+        places.acquire()
+        try:
+            connection, address = listener.accept()
+        except BlockingIOError:
+            # Another process that shares the listener took it.
+            places.release()
+        except BaseException:
+            places.release()
+            raise
+        else:
+            self._begin(connection, address)
 
     def _begin(self, connection: sock, address: Any) -> None:
         self.accepted += 1
@@ -187,16 +206,26 @@ class Server:
     def _end(self, thread: Any, connection: sock) -> None:
         self.connections.pop(thread, None)
         connection.close()
-        self._places.release()
+        if self._places is not None:
+            self._places.release()
 
     def _handle(self, connection: sock, address: Any) -> None:
         try:
             self.handler(connection, address, *self.args)
-        except (ConnectionError, TimeoutError) as error:
-            if isinstance(error, TimeoutError) and self.idle_timeout is None:
+        except OSError as error:
+            if not self._is_lost(error):
                 raise
-            # The peer vanished or was idle for too long: nobody's mistake, so no traceback, only a number.
+            # Nobody's mistake, so no traceback, only a number.
             self.lost += 1
+
+    def _is_lost(self, error: OSError) -> bool:
+        """Whether this error of a handler means that its peer vanished, or was idle for too long."""
+        if isinstance(error, ConnectionError) or error.errno in _PEER_VANISHED:
+            return True
+        # A timeout of the handler's own (a coro.TimeoutError) is its own affair.
+        return (
+            self.idle_timeout is not None and isinstance(error, TimeoutError) and not isinstance(error, Interrupted)
+        )
 
     def _accept_failed(self, error: OSError) -> None:
         self.accept_failures += 1
@@ -207,11 +236,21 @@ class Server:
         now = get_now()
         if now >= self._next_report:
             self._next_report = now + seconds_to_ticks(_REPORT_INTERVAL_S)
-            self.report(
+            self._tell(
                 f"server {self.name!r} cannot accept: {error.strerror} (errno {error.errno}); "
                 f"{len(self.connections)} connections are open; trying again every {_PAUSE_S} s"
             )
         sleep_relative(_PAUSE_S)
+
+    def _tell(self, message: str) -> None:
+        try:
+            self.report(message)
+        except Exception as error:
+            # A failing hook is reported once and removed; it must not end the accepting.
+            self.report = _default_report
+            error.add_note(f"the report function of server {self.name!r} failed and was removed")
+            scheduler.hook_failed(f"report function of server {self.name!r}", error)
+            self.report(message)
 
 
 def _address_text(address: Any) -> str:
@@ -225,7 +264,9 @@ def _default_report(message: str) -> None:
     print_stderr("coro:", message)
 
 
-def _checked_options(max_connections: int | None, idle_timeout: float | None) -> None:
+def _check(handler: Handler, max_connections: int | None, idle_timeout: float | None) -> None:
+    if not callable(handler):
+        raise TypeError(f"a server needs a function that handles connections, got {handler!r}")
     if max_connections is not None:
         if not isinstance(max_connections, int) or isinstance(max_connections, bool):
             raise TypeError(f"max_connections must be an int or None, got {max_connections!r}")
@@ -237,8 +278,24 @@ def _checked_options(max_connections: int | None, idle_timeout: float | None) ->
             raise ValueError(f"idle_timeout must be more than 0 seconds, or None, got {idle_timeout!r}")
 
 
+def _listeners_of(given: socket.socket | Iterable[socket.socket]) -> list[sock]:
+    """The sockets that a caller has made to listen, as ours."""
+    if isinstance(given, socket.socket):
+        given = [given]
+    listeners = []
+    for listener in given:
+        if not isinstance(listener, socket.socket):
+            raise TypeError(f"a server needs an address or sockets that listen, got {listener!r}")
+        if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise ValueError(f"a server needs sockets that listen; this one does not: {listener!r}")
+        listeners.append(listener if isinstance(listener, sock) else sock(fd=listener.detach()))
+    if not listeners:
+        raise ValueError("a server needs an address or one socket that listens at least, got none")
+    return listeners
+
+
 def tcp_server(
-    address: tuple[Any, ...] | socket.socket | Iterable[sock],
+    address: tuple[Any, ...] | socket.socket | Iterable[socket.socket],
     handler: Handler,
     *args: Any,
     max_connections: int | None = None,
@@ -250,7 +307,8 @@ def tcp_server(
 ) -> Server:
     """Listen at `address` and run `handler(connection, address, *args)` in a thread for every connection.
 
-    address: (host, port) as for listen_tcp(), or sockets that listen already, such as inherited_sockets().
+    address: (host, port) as for listen_tcp(), or sockets that listen already, such as inherited_sockets(); they are
+        the server's from then on.
     handler: its connection is closed when it ends.  A ConnectionError that it lets pass ends it quietly.
     max_connections: how many are handled at once; more wait in the kernel's queue.  None: no cap.
     idle_timeout: seconds that one operation of a connection may wait; beyond, it raises TimeoutError, which ends a
@@ -258,7 +316,7 @@ def tcp_server(
     report: called with a line of text, once in 10 s at most, when accepting fails for want of something.
     Returns the Server, which listens already.  Yields only if the host is a name.  Raises as listen_tcp().
     """
-    _checked_options(max_connections, idle_timeout)
+    _check(handler, max_connections, idle_timeout)
     if isinstance(address, tuple):
         listeners = listen_tcp(address, backlog=backlog, reuse_port=reuse_port)
     else:
@@ -275,7 +333,7 @@ def tcp_server(
 
 
 def unix_server(
-    path: str | os.PathLike[str] | sock | Iterable[sock],
+    path: str | os.PathLike[str] | socket.socket | Iterable[socket.socket],
     handler: Handler,
     *args: Any,
     max_connections: int | None = None,
@@ -289,14 +347,15 @@ def unix_server(
 
     The socket's file is removed when the server stops, if it is still the server's.
     """
-    _checked_options(max_connections, idle_timeout)
+    _check(handler, max_connections, idle_timeout)
     unix_path: str | None = None
     if isinstance(path, (str, os.PathLike)):
         listeners = [listen_unix(path, backlog=backlog, mode=mode)]
         name_of_file = os.fspath(path)
-        unix_path = None if name_of_file.startswith("\0") else name_of_file
+        # Absolute: a daemon may change its directory.
+        unix_path = None if name_of_file.startswith("\0") else os.path.abspath(name_of_file)
     else:
-        listeners = [path] if isinstance(path, sock) else list(path)
+        listeners = _listeners_of(path)
     return Server(
         listeners,
         handler,

@@ -15,8 +15,10 @@ Address = Any
 
 def is_numeric(family: int, host: object) -> bool:
     """Whether the socket module takes `host` without asking a name server."""
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
     if not isinstance(host, str):
-        # bytes and bytearrays: the socket module decides.
+        # The socket module says what is wrong with it.
         return True
     if host in ("", "<broadcast>", "<any>"):
         return True
@@ -36,7 +38,9 @@ def numeric_address(sock: socket.socket, address: Address) -> Address:
     family = sock.family
     if family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple) or len(address) < 2:
         return address
-    if is_numeric(family, address[0]):
+    host = bytes(address[0]) if isinstance(address[0], bytearray) else address[0]
+    if is_numeric(family, host):
         return address
-    found = getaddrinfo(address[0], address[1], family, sock.type, sock.proto)
-    return (*found[0][4][:2], *address[2:]) if len(address) > 2 else found[0][4]
+    # Without the port: what is no port is the socket module's to refuse, as with a numeric host.
+    found = getaddrinfo(host, None, family, sock.type, sock.proto)[0][4]
+    return (found[0], *address[1:], *found[len(address) :])

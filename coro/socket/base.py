@@ -1,7 +1,7 @@
 """What a coro socket is made of: its descriptor's state, its timeout, its life.
 
 `CoroSocket` is a `socket.socket` whose descriptor never blocks; the waiting is done by parking.  The operations
-that move bytes stand in `coro.socket.sock`.
+that move bytes stand in `coro.socket.receiving` and `coro.socket.sending`.
 
 Invariant: the descriptor is O_NONBLOCK for as long as the object lives, whatever timeout its user set.
 """
@@ -13,25 +13,58 @@ import builtins
 import errno
 import os
 import socket
+import sys
 import weakref
-from typing import NoReturn, Self
+from collections.abc import Callable
+from typing import Any, NoReturn, Self, TypeVar
 
-from coro.clock import seconds_to_ticks
+from greenlet import getcurrent
+
+from coro.clock import seconds_to_ticks, ticks_per_sec
 from coro.descriptors import Descriptor, descriptors
-from coro.exceptions import TimeoutError
+from coro.exceptions import Interrupted, TimeoutError
 from coro.poller.base import READ, WRITE
+from coro.readiness import ask_once
 from coro.scheduler import scheduler
 from coro.socket.address import Address, numeric_address
 from coro.timed import sleep_until
 
-__all__ = ["CoroSocket", "get_live_sockets"]
+__all__ = ["CoroSocket", "get_live_sockets", "in_thread", "spend_act"]
+
+T = TypeVar("T")
 
 _set_timeout = _socket.socket.settimeout
+_connect_ex = _socket.socket.connect_ex
+# The members of C: the properties of socket.socket make an enum of each, ten times as slow.
+_family = _socket.socket.family.__get__
+_type = _socket.socket.type.__get__
+_proto = _socket.socket.proto.__get__
+_yield_slice = scheduler.yield_slice
+
 _live: weakref.WeakSet[CoroSocket] = weakref.WeakSet()
 
-# connect() to a Unix socket whose backlog is full fails with EAGAIN, and no poller reports when there is room.
-_FULL_BACKLOG_PAUSE_NS = 1_000_000
-_FULL_BACKLOG_LONGEST_PAUSE_NS = 50_000_000
+_CONNECTING = (errno.EINPROGRESS, errno.EALREADY)
+# For what no poller reports, the kernel is asked again after a pause that doubles.
+_FIRST_PAUSE_NS = 1_000_000
+_LONGEST_PAUSE_NS = 50_000_000
+
+
+def in_thread() -> bool:
+    """Whether the caller is a thread, so can wait."""
+    return hasattr(getcurrent(), "thread")
+
+
+def spend_act() -> None:
+    """Spend one selfish act; without any left, yield first and get all of them back.
+
+    Outside a thread there is nothing to spend.
+    """
+    me = getattr(getcurrent(), "thread", None)
+    if me is not None:
+        if me.selfish_acts <= 0:
+            _yield_slice()
+            me.selfish_acts = me.max_selfish_acts
+        me.selfish_acts -= 1
 
 
 def get_live_sockets() -> int:
@@ -53,16 +86,17 @@ class CoroSocket(socket.socket):
 
     def __init__(
         self,
-        domain: int = socket.AF_INET,
-        stype: int = socket.SOCK_STREAM,
-        protocol: int = 0,
+        domain: int = -1,
+        stype: int = -1,
+        protocol: int = -1,
         fd: int | None = None,
         *,
         fileno: int | None = None,
     ) -> None:
         """Make a socket, or with `fd` (or `fileno`) wrap a descriptor that is one; it is ours from then on.
 
-        domain: AF_INET by default; -1 asks the descriptor.  Raises OSError as socket(2).
+        domain, stype, protocol: -1 asks the descriptor; without one it stands for AF_INET, SOCK_STREAM, 0.
+        Raises OSError as socket(2).
         """
         if fd is None:
             fd = fileno
@@ -71,9 +105,9 @@ class CoroSocket(socket.socket):
         self._descriptor = Descriptor(self.fileno())
         self._seconds = None
         self._drains = (
-            self.family in (socket.AF_INET, socket.AF_INET6)
-            and self.type == socket.SOCK_STREAM
-            and self.proto in (0, socket.IPPROTO_TCP)
+            _type(self) == socket.SOCK_STREAM
+            and _family(self) in (socket.AF_INET, socket.AF_INET6)
+            and _proto(self) in (0, socket.IPPROTO_TCP)
         )
         _live.add(self)
 
@@ -85,18 +119,20 @@ class CoroSocket(socket.socket):
         # The poller first: waiters get ClosedError, and the number may be another's a moment later.
         descriptors.close(self._descriptor)
         super()._real_close()  # type: ignore[misc]
+        # Try, so that whoever uses the socket now is told EBADF by the number, which is -1.
+        self._descriptor.reset()
 
     def detach(self) -> int:
         """Give the descriptor away, open; the socket is as good as closed.  Waiters get ClosedError."""
         _live.discard(self)
         descriptors.close(self._descriptor)
+        self._descriptor.reset()
         return super().detach()
 
     def dup(self) -> Self:
         """A second socket on a duplicate of the descriptor; the timeout is copied."""
         fd = os.dup(self.fileno())
         try:
-            os.set_inheritable(fd, False)
             twin = self.__class__(self.family, self.type, self.proto, fd)
         except BaseException:
             os.close(fd)
@@ -148,13 +184,14 @@ class CoroSocket(socket.socket):
     def wait_for_read(self, timeout: float | None = None) -> None:
         """Park until there is something to read, or the peer has closed; asks the kernel anew.
 
-        timeout: seconds, None for ever.  Yields.  Raises coro.TimeoutError, SimultaneousError, ClosedError.
+        timeout: seconds, None for ever, 0 only asks.
+        Yields.  Raises coro.TimeoutError, SimultaneousError, ClosedError.
         """
-        descriptors.wait(self._own_fd(), READ, timeout)
+        descriptors.wait(self._own_fd(), READ, ask_once(timeout))
 
     def wait_for_write(self, timeout: float | None = None) -> None:
         """Park until there is room to write, or the peer has closed.  As wait_for_read()."""
-        descriptors.wait(self._own_fd(), WRITE, timeout)
+        descriptors.wait(self._own_fd(), WRITE, ask_once(timeout))
 
     def _own_fd(self) -> int:
         """The descriptor's number, entered in the table as this socket's."""
@@ -188,6 +225,40 @@ class CoroSocket(socket.socket):
         except TimeoutError:
             self._timed_out()
 
+    def _operation_deadline(self) -> int | None:
+        """When an operation of several steps that begins now must have ended, in ticks; None for never."""
+        seconds = self._seconds
+        return scheduler.clock() + seconds_to_ticks(seconds) if seconds else None
+
+    def _wait_writable_until(self, deadline: int | None) -> None:
+        if deadline is None:
+            self._wait_writable()
+            return
+        left = (deadline - scheduler.clock()) / ticks_per_sec
+        if left <= 0:
+            self._timed_out()
+        self._wait_writable(left)
+
+    def _retry(self, operation: Callable[..., T], *arguments: Any) -> T:
+        """Do an operation again after growing pauses, for as long as it raises BlockingIOError.
+
+        For what no poller reports: room in the backlog or the queue of another Unix socket.
+        """
+        deadline = self._operation_deadline()
+        pause = _FIRST_PAUSE_NS
+        while True:
+            try:
+                return operation(self, *arguments)
+            except BlockingIOError:
+                if self._seconds == 0:
+                    raise
+            again = scheduler.clock() + pause
+            if deadline is not None and again >= deadline:
+                sleep_until(deadline)
+                self._timed_out()
+            sleep_until(again)
+            pause = min(2 * pause, _LONGEST_PAUSE_NS)
+
     def _timed_out(self) -> NoReturn:
         raise builtins.TimeoutError(f"the socket timed out after {self._seconds} s") from None
 
@@ -203,29 +274,54 @@ class CoroSocket(socket.socket):
         Yields.  Raises OSError (ConnectionRefusedError …), the builtin TimeoutError, socket.gaierror; what
         interrupted the thread: the socket is then connecting still, and may be closed or connected again.
         """
-        error = self.connect_ex(address)
+        error = self._connect(address)
         if error:
             raise OSError(error, f"{os.strerror(error)} (connecting to {address!r})")
 
     def connect_ex(self, address: Address) -> int:
-        """As connect(), but returns the errno, 0 for success."""
+        """As connect(), but returns the errno: 0 for success, EAGAIN when the time is over."""
+        try:
+            return self._connect(address)
+        except BlockingIOError:
+            return errno.EAGAIN
+        except builtins.TimeoutError as error:
+            if isinstance(error, Interrupted):
+                raise
+            return errno.EAGAIN
+
+    def _connect(self, address: Address) -> int:
         address = numeric_address(self, address)
+        deadline = self._operation_deadline()
         descriptor = self._descriptor
         descriptor.reset()
-        error = super().connect_ex(address)
-        pause = _FULL_BACKLOG_PAUSE_NS
-        while error == errno.EAGAIN and self.family == socket.AF_UNIX and self._seconds != 0:
-            sleep_until(scheduler.clock() + pause)
-            pause = min(2 * pause, _FULL_BACKLOG_LONGEST_PAUSE_NS)
-            error = super().connect_ex(address)
-        if error not in (errno.EINPROGRESS, errno.EALREADY):
-            return error
-        if self._seconds == 0:
+        if _family(self) == socket.AF_UNIX:
+            return self._retry(_connect_unix, address)
+        error = _connect_ex(self, address)
+        if error not in _CONNECTING or self._seconds == 0:
             return error
         descriptor.writable = False
         if descriptor.registered:
             # It was registered before it was connecting; what was reported then is past.
             descriptors.renew(descriptor)
-        while not descriptor.writable:
-            self._wait_writable()
-        return self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        while True:
+            while not descriptor.writable:
+                self._wait_writable_until(deadline)
+            error = self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error and sys.platform != "linux":
+                return error
+            # Linux wants connect() to be called once more after a failure, or the next attempt is refused.
+            now = _connect_ex(self, address)
+            if error:
+                return error
+            if now not in _CONNECTING:
+                return 0 if now == errno.EISCONN else now
+            # A stray report: of a duplicate, say, that bore this number before.
+            descriptor.writable = False
+
+
+def _connect_unix(self: CoroSocket, address: Address) -> int:
+    """connect() to a Unix socket; raises BlockingIOError if its backlog is full."""
+    error = _connect_ex(self, address)
+    if error == errno.EAGAIN:
+        raise BlockingIOError(error, os.strerror(error))
+    return error

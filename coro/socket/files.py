@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
 from coro.descriptors import Descriptor, descriptors
 from coro.poller.base import READ, WRITE
-from coro.socket.sock import Buffer, spend_act
+from coro.readiness import ask_once
+from coro.socket.base import in_thread, spend_act
+from coro.socket.sending import Buffer
 
 __all__ = ["fd_sock", "file_sock"]
 
 T = TypeVar("T")
 
 _IOV_MAX = os.sysconf("SC_IOV_MAX")
+# Those that are open: several may share one open file, and its O_NONBLOCK.
+_live: weakref.WeakSet[fd_sock] = weakref.WeakSet()
 
 
 class _HasFileno(Protocol):
@@ -30,26 +36,41 @@ class _HasFileno(Protocol):
 class fd_sock:
     """A descriptor that is no socket: a pipe, a terminal, a FIFO, an eventfd …
 
-    fd: the descriptor.  It is ours from then on: close() closes it.
+    fd: the descriptor.  It is ours from then on: close() closes it, and so does the collector, with a warning.
     Raises TypeError; OSError (EBADF).  A regular file is refused when it is waited for: the kernel cannot poll it.
     """
 
-    __slots__ = ("__weakref__", "_descriptor", "_restore")
+    __slots__ = ("__weakref__", "_descriptor", "_identity", "_restore")
 
     def __init__(self, fd: int) -> None:
         if not isinstance(fd, int) or isinstance(fd, bool):
             raise TypeError(f"a descriptor must be an int, got {fd!r}")
+        self._identity = _identity(fd)
         blocking = os.get_blocking(fd)
         os.set_blocking(fd, False)
         self._descriptor = Descriptor(fd)
-        self._restore = weakref.finalize(self, _restore_blocking, fd, _identity(fd)) if blocking else None
+        # While this is alive, the open file is owed its blocking mode.
+        self._restore: weakref.finalize[Any, Any] | None = None
+        if blocking:
+            self._owe()
+        _live.add(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} fd={self.fileno()}>"
 
+    def __del__(self) -> None:
+        # At the end of the process what is owed was paid by now; closing would only disturb others' last words.
+        if hasattr(self, "_restore") and not self._descriptor.closed and not sys.is_finalizing():
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+            self.close()
+
     def fileno(self) -> int:
         """The descriptor's number, -1 once it is closed."""
         return -1 if self._descriptor.closed else self._descriptor.fd
+
+    def _owe(self) -> None:
+        if self._restore is None or not self._restore.alive:
+            self._restore = weakref.finalize(self, _restore_blocking, self._descriptor.fd, self._identity)
 
     # -- reading
 
@@ -68,16 +89,28 @@ class fd_sock:
     recv = read
 
     def read_exact(self, size: int) -> bytes:
-        """Read exactly `size` bytes.  Raises EOFError with the partial bytes as args[0] at the end."""
-        parts: list[bytes] = []
-        left = size
-        while left > 0:
-            part = self.read(left)
-            if not part:
-                raise EOFError(b"".join(parts))
-            parts.append(part)
-            left -= len(part)
-        return b"".join(parts)
+        """Read exactly `size` bytes.
+
+        Yields.  Raises EOFError, with the partial bytes as args[0], at the end.  Whatever else ends it early
+        carries the bytes that were read already in its attribute `partial_bytes`.
+        """
+        if not isinstance(size, int):
+            raise TypeError(f"read_exact() needs a number of bytes as an int, got {size!r}")
+        if size < 0:
+            raise ValueError(f"read_exact() needs 0 bytes or more, got {size}")
+        done = bytearray()
+        try:
+            while len(done) < size:
+                part = self.read(size - len(done))
+                if not part:
+                    break
+                done += part
+        except BaseException as error:
+            error.partial_bytes = bytes(done)  # type: ignore[attr-defined]
+            raise
+        if len(done) < size:
+            raise EOFError(bytes(done))
+        return bytes(done)
 
     recv_exact = read_exact
 
@@ -94,15 +127,12 @@ class fd_sock:
     # -- writing
 
     def write(self, data: Buffer) -> int:
-        """Write all of `data`; returns its length.  Yields while there is no room.
+        """Write all of `data`; returns its length in bytes.  Yields while there is no room.
 
-        Raises OSError (BrokenPipeError …), SimultaneousError, ClosedError.
+        Raises OSError (BrokenPipeError …), SimultaneousError, ClosedError.  Whatever ends it early carries the
+        number of bytes that were written in its attribute `sent_bytes`.
         """
-        with memoryview(data) as whole, whole.cast("B") as view:
-            sent = 0
-            while sent < len(view):
-                sent += self._write(os.write, view[sent:])
-            return sent
+        return self.writev([data])
 
     send = write
 
@@ -111,34 +141,68 @@ class fd_sock:
         self.write(data)
 
     def writev(self, data: Iterable[Buffer]) -> int:
-        """Write all of the buffers, in order; returns their length."""
-        return sum(self.write(part) for part in data)
+        """Write all of the buffers, in order; returns their length in bytes.  As write() otherwise."""
+        sent = 0
+        try:
+            for part in data:
+                with memoryview(part) as whole, whole.cast("B") as view:
+                    done = 0
+                    while done < len(view):
+                        with view[done:] as rest:
+                            taken = self._write(os.write, rest)
+                        done += taken
+                        sent += taken
+        except BaseException as error:
+            error.sent_bytes = sent  # type: ignore[attr-defined]
+            raise
+        return sent
 
     # -- waiting
 
     def wait_for_read(self, timeout: float | None = None) -> None:
-        """Park until there is something to read.  Raises coro.TimeoutError after `timeout` seconds."""
-        descriptors.wait(self._descriptor.fd, READ, timeout)
+        """Park until there is something to read; asks the kernel anew.
+
+        timeout: seconds, None for ever, 0 only asks.
+        Yields.  Raises coro.TimeoutError, SimultaneousError, ClosedError, PermissionError for a regular file.
+        """
+        descriptors.wait(self._own_fd(), READ, ask_once(timeout))
 
     def wait_for_write(self, timeout: float | None = None) -> None:
-        """Park until there is room to write.  Raises coro.TimeoutError after `timeout` seconds."""
-        descriptors.wait(self._descriptor.fd, WRITE, timeout)
+        """Park until there is room to write.  As wait_for_read()."""
+        descriptors.wait(self._own_fd(), WRITE, ask_once(timeout))
+
+    def _own_fd(self) -> int:
+        """The descriptor's number, entered in the table as this object's."""
+        descriptor = self._descriptor
+        if not descriptor.registered:
+            descriptors.register(descriptor)
+        return descriptor.fd
 
     # -- life
 
     def dup(self) -> Self:
         """A second object on a duplicate of the descriptor."""
-        return type(self)(os.dup(self._descriptor.fd))
+        fd = os.dup(self._open_fd())
+        try:
+            return type(self)(fd)
+        except BaseException:
+            os.close(fd)
+            raise
 
     def close(self) -> None:
         """Put O_NONBLOCK back and close the descriptor; waiters get ClosedError.  Closing twice is harmless."""
         descriptor = self._descriptor
         if descriptor.closed:
             return
-        if self._restore is not None:
-            self._restore()
+        _live.discard(self)
+        # The poller first, as for sockets: the number may be another's a moment later.
         descriptors.close(descriptor)
-        os.close(descriptor.fd)
+        descriptor.reset()
+        try:
+            if self._restore is not None:
+                self._restore()
+        finally:
+            os.close(descriptor.fd)
 
     def __enter__(self) -> Self:
         return self
@@ -150,6 +214,9 @@ class fd_sock:
         descriptor = self._descriptor
         if descriptor.readable:
             spend_act()
+        elif not in_thread():
+            # Nobody polls on this behalf.
+            descriptor.readable = True
         while True:
             if descriptor.readable:
                 try:
@@ -162,6 +229,8 @@ class fd_sock:
         descriptor = self._descriptor
         if descriptor.writable:
             spend_act()
+        elif not in_thread():
+            descriptor.writable = True
         while True:
             if descriptor.writable:
                 try:
@@ -190,11 +259,19 @@ def _identity(fd: int) -> tuple[int, int, int]:
 
 
 def _restore_blocking(fd: int, identity: tuple[int, int, int]) -> None:
+    """Put O_NONBLOCK back, unless another of our objects goes on using the same open file: then it owes it."""
     try:
         # A forked child shares the open file with its parent, which goes on using it; and the number may be
         # another's if somebody closed it behind our back.
-        if _identity(fd) == identity:
-            os.set_blocking(fd, True)
+        if _identity(fd) != identity:
+            return
+        os.set_blocking(fd, True)
+        for other in list(_live):
+            if other._identity == identity and other.fileno() != fd and os.get_blocking(other.fileno()):
+                # It is a duplicate (so the same open file), as stdin and stdout of a terminal are.
+                os.set_blocking(other.fileno(), False)
+                other._owe()
+                return
     except OSError as error:
         if error.errno != errno.EBADF:
             raise

@@ -40,15 +40,15 @@ class FakePoller:
         self._ready[fd] = self._ready.get(fd, 0) | events
         scheduler.poll_due = 0
 
-    def add(self, fd: int) -> None:
+    def add(self, fd: int) -> bool:
+        known = fd in self.watched
         self.watched[fd] = -1
-        if self.real is not None:
-            self.real.add(fd)
+        return known if self.real is None else self.real.add(fd)
 
-    def rearm(self, fd: int, events: int) -> None:
+    def rearm(self, fd: int, events: int) -> bool:
+        known = fd in self.watched
         self.watched[fd] = events
-        if self.real is not None:
-            self.real.rearm(fd, events)
+        return known if self.real is None else self.real.rearm(fd, events)
 
     def remove(self, fd: int) -> None:
         self.watched.pop(fd, None)

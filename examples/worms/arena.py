@@ -1,16 +1,16 @@
 """The arena and the rules of worms: pure logic, without threads, terminals or a clock of its own.
 
-A worm is a row of squares, the head last.  When it crawls, its head moves on to a free square and its tail follows;
-while it is shorter than it wants to be the tail stays, and so it grows.  It turns now and then for no reason, and
-always where a wall, a stone or a worm is in its way.  Boxed in, it turns about: its tail becomes its head.  One that
-is boxed in at both ends for too long does not live on.
+A worm is a row of squares, the head last.  When it crawls, its head moves on to a free square and its tail
+follows; while it is shorter than it wants to be the tail stays, and so it grows.  It turns now and then for no
+reason, and always where a wall, a stone or a worm is in its way.  Boxed in, it turns about: its tail becomes
+its head.  One that is boxed in at both ends for too long does not live on.
 
 Every square of the arena holds one number, its code, so that a view can be cut out of the arena by slicing:
 
     colour << 5 | head << 4 | links
 
-`links` has a bit for each neighbour that the square is connected with: 1 north, 2 east, 4 south, 8 west.
-Colour 0 is not a worm: code 0 is a free square, 1 to 15 is wall, and STONE is a stone.
+`links` has a bit for each neighbour that the square is connected with: 1 north, 2 east, 4 south, 8 west. Colour
+0 is not a worm: code 0 is a free square, 1 to 15 is wall, and STONE is a stone.
 
 Invariant: a square has a worm's code if and only if it is in that worm's body, and no square is in two bodies.
 """
@@ -33,18 +33,18 @@ HEADING_OF = {step: heading for heading, step in enumerate(STEPS)}
 
 TURN_CHANCE = 0.12
 # How often in a row a worm may turn about before it gives up.
-PATIENCE = 8
+PATIENCE = 60
 SHORTEST, LONGEST = 2, 60
 
 SMALLEST_ARENA = (10, 5)
 LARGEST_ARENA = (1000, 500)
 
 LOGO = (
-    " #######   #######  ## ####   ####### ",
-    "##     ## ##     ## ####     ##     ##",
-    "##        ##     ## ##       ##     ##",
-    "##     ## ##     ## ##       ##     ##",
-    " #######   #######  ##        ####### ",
+    " ######   ######   ## ####   ###### ",
+    "##       ##    ##  ####     ##    ##",
+    "##       ##    ##  ##       ##    ##",
+    "##       ##    ##  ##       ##    ##",
+    " ######   ######   ##        ###### ",
 )
 
 Square = tuple[int, int]

@@ -1,14 +1,14 @@
 """The worms' threads, and what a visitor may do to all worms at once.
 
-Here is what coro is for.  A worm's life is written as a worm lives it: crawl, sleep, crawl, sleep, until it is boxed
-in for good.  There is no table of who moves when and no callback; the local variables of `_live` are its memory.  A
-thousand worms are a thousand such threads.
+Here is what coro is for.  A worm's life is written as a worm lives it: crawl, sleep, crawl, sleep, until it is
+boxed in for good.  There is no table of who moves when and no callback; the local variables of `_live` are its
+memory.  A thousand worms are a thousand such threads.
 
-They share the arena without a lock.  A thread runs until it waits, and crawl() does not wait: nobody ever sees half
-a step.
+They share the arena without a lock.  A thread runs until it waits, and crawl() does not wait: nobody ever sees
+half a step.
 
-A worm is culled by shutting its thread down: coro.Shutdown is raised where it sleeps, and on the way out its `finally`
-takes it off the arena.  The same happens to all of them when the program ends.
+A worm is culled by shutting its thread down: coro.Shutdown is raised where it sleeps, and on the way out its
+`finally` takes it off the arena.  The same happens to all of them when the program ends.
 """
 
 from __future__ import annotations

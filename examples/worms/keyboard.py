@@ -1,7 +1,7 @@
 """The bytes that a terminal sends, as keys.
 
-A letter is one byte.  An arrow is an escape sequence of three or more, `ESC [ A` or `ESC O A`, and a network may cut
-it anywhere; what is cut waits for its rest.
+A letter is one byte.  An arrow is an escape sequence of three or more, `ESC [ A` or `ESC O A`, and a network
+may cut it anywhere; what is cut waits for its rest.
 """
 
 from __future__ import annotations

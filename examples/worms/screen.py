@@ -1,10 +1,11 @@
 """Frames, and the bytes that turn one into the next on a terminal.
 
-A frame is a list of rows of cells, and a cell is a pair: a style (the parameters of the escape sequence that sets
-colours) and one character.  A Screen remembers what the terminal shows and sends only the cells that have changed:
-of 1840 squares in a window, a hundred or so per frame.
+A frame is a list of rows of cells, and a cell is a pair: a style (the parameters of the escape sequence that
+sets colours) and one character.  A Screen remembers what the terminal shows and sends only the cells that have
+changed: of 1840 squares in a window, a hundred or so per frame.
 
-The escape sequences are those that every terminal has understood since the VT100: ECMA-48, and xterm's 256 colours.
+The escape sequences are those that every terminal has understood since the VT100: ECMA-48, and xterm's 256
+colours.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ assert len(WORM_STYLES) == COLOURS
 # By links: 1 north, 2 east, 4 south, 8 west.
 LINES = " ╵╶╰╷│╭├╴╯─┴╮┤┬┼"
 WALLS = " ║═╚║║╔╠═╝═╩╗╣╦╬"
+ASCII_WALLS = " |-+||++-+-+++++"
 
 # Another screen of the terminal's, no cursor, no line wrap; and everything back as it was.
 BEGIN = b"\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[0m\x1b[2J"
@@ -43,7 +45,7 @@ def _cell_of(code: int, is_ascii: bool) -> Cell:
         return WORM_STYLES[colour - 1], "o" if is_ascii else LINES[links]
     if code == STONE:
         return STONE_STYLE, "#" if is_ascii else "▓"
-    return (WALL_STYLE, "+" if is_ascii else WALLS[links]) if code else BLANK
+    return (WALL_STYLE, (ASCII_WALLS if is_ascii else WALLS)[links]) if code else BLANK
 
 
 # Cells by code, so that a view is a slice of the arena's rows looked up here.

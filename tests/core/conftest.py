@@ -1,6 +1,7 @@
 """The tests of the core change what holds for the whole process; every test finds it as a new process would."""
 
 import io
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from coro.poller import default_poller
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 from coro.testing import FakePoller
+from tests.core.pipes import Pipe
 from tests.core.ticking import TickingClock
 
 
@@ -67,3 +69,19 @@ def ticking_clock(monkeypatch: pytest.MonkeyPatch) -> TickingClock:
     monkeypatch.setattr(scheduler, "now", clock())
     monkeypatch.setattr(loop, "poller_factory", lambda: FakePoller(clock, default_poller()))
     return clock
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    left, right = socket.socketpair()
+    with left, right:
+        left.setblocking(False)
+        right.setblocking(False)
+        yield left, right

@@ -1,10 +1,9 @@
-"""Waiting for descriptors of any kind, and handlers for them."""
+"""Waiting for descriptors of any kind."""
 
 import errno
-import io
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,73 +12,8 @@ import pytest
 import coro
 from coro import testing
 from coro.descriptors import Descriptor, descriptors
-from coro.loop import loop
 from coro.poller.base import READ, WRITE
-from coro.scheduler import scheduler
-
-
-class Pipe:
-    """A pipe that closes what is still open of it."""
-
-    def __init__(self) -> None:
-        self.read_end, self.write_end = os.pipe()
-        os.set_blocking(self.read_end, False)
-        os.set_blocking(self.write_end, False)
-        self.open = {self.read_end, self.write_end}
-
-    def put(self, data: bytes = b"x") -> None:
-        os.write(self.write_end, data)
-
-    def take(self) -> bytes:
-        return os.read(self.read_end, 100)
-
-    def fill(self) -> None:
-        """Write until no more fits."""
-        while True:
-            try:
-                os.write(self.write_end, bytes(4096))
-            except BlockingIOError:
-                return
-
-    def drain(self) -> None:
-        """Read until nothing is left."""
-        while True:
-            try:
-                os.read(self.read_end, 1 << 16)
-            except BlockingIOError:
-                return
-
-    def close(self, *fds: int) -> None:
-        for fd in fds or tuple(self.open):
-            self.open.remove(fd)
-            os.close(fd)
-
-
-@pytest.fixture
-def pipe() -> Iterator[Pipe]:
-    pipe = Pipe()
-    yield pipe
-    pipe.close()
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    left, right = socket.socketpair()
-    with left, right:
-        left.setblocking(False)
-        right.setblocking(False)
-        yield left, right
-
-
-def waited_for() -> dict[tuple[int, str], Any]:
-    """The event map without the loop's own wake-up descriptor."""
-    return {event: who for event, who in coro.event_map.items() if who != loop.woken}
-
-
-def read_late(pipe: Pipe) -> bytes:
-    coro.wait_for_read(pipe.read_end)
-    return pipe.take()
-
+from tests.core.pipes import Pipe, fill, read_late, waited_for
 
 # -- waiting
 
@@ -203,11 +137,7 @@ def test_reader_and_writer_of_one_descriptor_wake_each_for_its_own(
     left, right = pair
 
     def main() -> None:
-        while True:
-            try:
-                left.send(bytes(4096))
-            except BlockingIOError:
-                break
+        fill(left)
         reader, writer = coro.spawn(coro.wait_for_read, left), coro.spawn(coro.wait_for_write, left)
         coro.sleep_relative(1)
         assert (reader.dead, writer.dead) == (False, False)
@@ -303,42 +233,45 @@ def test_second_writer_of_one_descriptor_gets_simultaneous_error(pipe: Pipe) -> 
 # -- interrupts
 
 
-def test_interrupted_waiter_leaves_the_descriptor_and_the_bytes(pipe: Pipe) -> None:
+@pytest.mark.parametrize("moment", ["before", "at", "after"])
+def test_interrupted_waiter_leaves_the_descriptor_and_the_bytes(pipe: Pipe, moment: str) -> None:
+    """It is interrupted just before, at the moment of, or just after being woken."""
+
     def main() -> None:
-        for moment in ("before", "at the moment of", "after"):
-            seen: list[Any] = []
+        seen: list[Any] = []
 
-            def read(seen: list[Any] = seen) -> None:
-                try:
-                    seen.append(read_late(pipe))
-                    coro.sleep_relative(100)
-                except KeyError:
-                    seen.append("interrupted")
+        def read() -> None:
+            try:
+                seen.append(read_late(pipe))
+                coro.sleep_relative(100)
+            except KeyError:
+                seen.append("interrupted")
 
-            first = coro.spawn(read)
-            coro.yield_slice()
-            if moment == "before":
-                first.raise_exception(KeyError)
+        thread = coro.spawn(read)
+        coro.yield_slice()
+        if moment == "before":
+            thread.raise_exception(KeyError)
             pipe.put(b"bytes")
-            if moment == "at the moment of":
-                # Its handler is called in the poll that wakes the reader.
-                other = Pipe()
-                coro.set_handler(other.read_end, READ, lambda fd, events: first.raise_exception(KeyError))
-                other.put()
-                coro.sleep_relative(1)
-                coro.set_handler(other.read_end, READ, None)
-                other.close()
-            elif moment == "after":
-                coro.sleep_relative(1)
-                first.raise_exception(KeyError)
-            first.join()
-            if moment == "after":
-                assert seen == [b"bytes", "interrupted"]
-            elif seen == ["interrupted"]:
-                assert coro.spawn(read_late, pipe).result() == b"bytes"
-            else:
-                assert seen == [b"bytes", "interrupted"]
-            assert waited_for() == {}
+        elif moment == "at":
+            # The handler is called in the poll that wakes the reader.
+            other = Pipe()
+            coro.set_handler(other.read_end, READ, lambda fd, events: thread.raise_exception(KeyError))
+            pipe.put(b"bytes")
+            other.put()
+            coro.sleep_relative(1)
+            coro.set_handler(other.read_end, READ, None)
+            other.close()
+        else:
+            pipe.put(b"bytes")
+            coro.sleep_relative(1)
+            thread.raise_exception(KeyError)
+        thread.join()
+        if moment == "after":
+            assert seen == [b"bytes", "interrupted"]
+        else:
+            assert seen == ["interrupted"]
+            assert coro.spawn(read_late, pipe).result() == b"bytes"
+        assert waited_for() == {}
 
     testing.run(main)
 
@@ -433,7 +366,14 @@ def test_what_is_no_descriptor_is_refused(fd: Any, error: type[Exception], messa
 
 @pytest.mark.parametrize(
     ("events", "error"),
-    [(0, ValueError), (8, ValueError), (READ | 2, ValueError), (-1, ValueError), ("r", TypeError), (True, TypeError)],
+    [
+        (0, ValueError),
+        (8, ValueError),
+        (READ | 2, ValueError),
+        (-1, ValueError),
+        ("r", TypeError),
+        (True, TypeError),
+    ],
 )
 def test_wrong_events_are_refused(pipe: Pipe, events: Any, error: type[Exception]) -> None:
     def main() -> None:
@@ -522,11 +462,7 @@ def test_waiters_of_a_descriptor_that_is_closed_through_us_get_closed_error(
     left, _ = pair
 
     def main() -> None:
-        while True:
-            try:
-                left.send(bytes(4096))
-            except BlockingIOError:
-                break
+        fill(left)
         descriptor = Descriptor(left.fileno())
         caught: list[BaseException] = []
 
@@ -591,208 +527,3 @@ def test_second_waiter_of_a_sockets_descriptor_gets_simultaneous_error(
         descriptors.close(descriptor)
 
     testing.run(main)
-
-
-# -- handlers
-
-
-def test_handler_is_called_in_the_loop_on_every_edge_until_it_is_taken_away(pipe: Pipe) -> None:
-    def main() -> None:
-        calls: list[Any] = []
-
-        def handler(fd: int, events: int) -> None:
-            calls.append((fd, events & READ, pipe.take(), scheduler.current))
-
-        coro.set_handler(pipe.read_end, READ, handler)
-        assert waited_for() == {(pipe.read_end, "handler"): handler}
-        for data in (b"first", b"second"):
-            pipe.put(data)
-            coro.sleep_relative(1)
-        assert calls == [(pipe.read_end, READ, b"first", None), (pipe.read_end, READ, b"second", None)]
-        coro.set_handler(pipe.read_end, READ, None)
-        coro.set_handler(pipe.read_end, READ, None)
-        pipe.put(b"third")
-        coro.sleep_relative(1)
-        assert len(calls) == 2
-        assert read_late(pipe) == b"third"
-
-    testing.run(main)
-
-
-def test_handler_for_writing_is_called_when_there_is_room(pipe: Pipe) -> None:
-    def main() -> None:
-        calls: list[int] = []
-        coro.set_handler(pipe.write_end, WRITE, lambda fd, events: calls.append(events & WRITE))
-        coro.sleep_relative(1)
-        assert calls == [WRITE]
-        pipe.fill()
-        coro.sleep_relative(1)
-        pipe.drain()
-        coro.sleep_relative(1)
-        assert calls == [WRITE, WRITE]
-
-    testing.run(main)
-
-
-@pytest.mark.parametrize("error", [ValueError("spilled"), SystemExit("spilled")])
-def test_handler_that_raises_is_reported_once_and_removed(
-    pipe: Pipe, error: BaseException, stderr: io.StringIO
-) -> None:
-    def main() -> str:
-        calls: list[int] = []
-
-        def handler(fd: int, events: int) -> None:
-            calls.append(fd)
-            raise error
-
-        coro.set_handler(pipe.read_end, READ, handler)
-        for _ in range(3):
-            pipe.put()
-            coro.sleep_relative(1)
-        assert calls == [pipe.read_end]
-        assert waited_for() == {}
-        assert read_late(pipe) == b"xxx"
-        return "went on"
-
-    assert testing.run(main) == "went on"
-    assert stderr.getvalue().count(f"the handler of descriptor {pipe.read_end} failed:\n") == 1
-    assert "spilled" in stderr.getvalue()
-
-
-def test_handler_that_blocks_is_refused_and_removed(pipe: Pipe, stderr: io.StringIO) -> None:
-    def main() -> None:
-        coro.set_handler(pipe.read_end, READ, lambda fd, events: coro.sleep_relative(1))
-        pipe.put()
-        coro.sleep_relative(1)
-        assert waited_for() == {}
-
-    testing.run(main)
-    assert "would block the loop itself (a hook or handler): spawn() a thread for it" in stderr.getvalue()
-
-
-def test_keyboard_interrupt_in_a_handler_leaves_the_loop(pipe: Pipe) -> None:
-    def handler(fd: int, events: int) -> None:
-        raise KeyboardInterrupt
-
-    def main() -> None:
-        coro.set_handler(pipe.read_end, READ, handler)
-        pipe.put()
-        coro.sleep_relative(1000)
-
-    with pytest.raises(KeyboardInterrupt):
-        testing.run(main)
-    assert not coro.all_threads
-
-
-def test_handler_may_take_itself_and_others_away(pipe: Pipe) -> None:
-    def main() -> None:
-        other = Pipe()
-        calls: list[int] = []
-
-        def handler(fd: int, events: int) -> None:
-            calls.append(fd)
-            coro.set_handler(pipe.read_end, READ, None)
-            coro.set_handler(other.read_end, READ, None)
-
-        for fd in (pipe.read_end, other.read_end):
-            coro.set_handler(fd, READ, handler)
-        pipe.put()
-        other.put()
-        coro.sleep_relative(1)
-        assert len(calls) == 1
-        other.close()
-
-    testing.run(main)
-
-
-def test_handler_and_waiting_thread_exclude_each_other(pipe: Pipe) -> None:
-    def handler(fd: int, events: int) -> None: ...
-
-    def main() -> None:
-        reader = coro.spawn(read_late, pipe)
-        coro.yield_slice()
-        with pytest.raises(coro.SimultaneousError) as caught:
-            coro.set_handler(pipe.read_end, READ, handler)
-        assert (caught.value.co, caught.value.other) == (handler, reader)
-        pipe.put(b"undisturbed")
-        assert reader.result() == b"undisturbed"
-        coro.set_handler(pipe.read_end, READ, handler)
-        with pytest.raises(coro.SimultaneousError) as caught:
-            coro.wait_for_read(pipe.read_end)
-        assert (caught.value.co, caught.value.other) == (coro.current(), handler)
-        assert caught.value.event == ("handler", pipe.read_end)
-
-    testing.run(main)
-
-
-def test_handler_and_waiting_socket_exclude_each_other(pair: tuple[socket.socket, socket.socket]) -> None:
-    """A handler narrows what the poller reports, so a thread that waited beside it would hang."""
-    left, _ = pair
-
-    def main() -> None:
-        while True:
-            try:
-                left.send(bytes(4096))
-            except BlockingIOError:
-                break
-        descriptor = Descriptor(left.fileno())
-        with pytest.raises(coro.TimeoutError):
-            descriptor.wait_writable(1)
-        coro.set_handler(left, READ, lambda fd, events: None)
-        for wait in (descriptor.wait_readable, descriptor.wait_writable):
-            with pytest.raises(coro.SimultaneousError):
-                wait(1)
-        descriptors.close(descriptor)
-
-    testing.run(main)
-
-
-@pytest.mark.parametrize("handler", [5, "print"])
-def test_handler_that_cannot_be_called_is_refused(pipe: Pipe, handler: Any) -> None:
-    def main() -> None:
-        with pytest.raises(TypeError, match=f"a handler must be callable or None, got {handler!r}"):
-            coro.set_handler(pipe.read_end, READ, handler)
-        assert waited_for() == {}
-
-    testing.run(main)
-
-
-# -- event_map
-
-
-def test_event_map_shows_who_waits_for_what_now(pipe: Pipe, pair: tuple[socket.socket, socket.socket]) -> None:
-    left, right = pair
-
-    def main() -> None:
-        assert waited_for() == {}
-        while True:
-            try:
-                left.send(bytes(4096))
-            except BlockingIOError:
-                break
-        reader, both = coro.spawn(read_late, pipe), coro.spawn(coro.wait_for, left, READ | WRITE)
-        coro.yield_slice()
-        fd = left.fileno()
-        assert waited_for() == {
-            (pipe.read_end, "read"): reader,
-            (fd, "read"): both,
-            (fd, "write"): both,
-        }
-        assert coro.event_map[pipe.read_end, "read"] is reader
-        assert (pipe.read_end, "write") not in coro.event_map
-        with pytest.raises(KeyError):
-            coro.event_map[pipe.read_end, "write"]
-        assert repr(reader) in repr(coro.event_map)
-        pipe.put()
-        reader.join()
-        right.recv(1 << 16)
-        right.send(b"x")
-        both.join()
-        assert waited_for() == {}
-
-    testing.run(main)
-
-
-def test_event_map_cannot_be_written() -> None:
-    with pytest.raises(TypeError):
-        coro.event_map[0, "read"] = coro.current()  # type: ignore[index]

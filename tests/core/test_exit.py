@@ -301,7 +301,9 @@ def test_exiting_goes_to_the_real_stderr(stderr: io.StringIO, monkeypatch: pytes
 
 
 def test_exiting_is_printed_by_default_and_not_when_it_is_switched_off() -> None:
-    script = "import coro, sys, io; sys.stderr = io.StringIO(); SWITCH; coro.spawn(coro.set_exit); coro.event_loop()"
+    script = (
+        "import coro, sys, io; sys.stderr = io.StringIO(); SWITCH; coro.spawn(coro.set_exit); coro.event_loop()"
+    )
     assert run_script(script.replace("SWITCH; ", "")).stderr == "Exiting...\n"
     assert run_script(script.replace("SWITCH", "coro.set_print_exit_string(False)")).stderr == ""
     assert run_script(script.replace("SWITCH", "coro.set_print_exit_string(True)")).stderr == "Exiting...\n"

@@ -96,7 +96,12 @@ def test_call_from_a_foreign_os_thread_is_refused_and_names_what_is_safe(
             os_thread.join()
             error = outcome[0]
         assert isinstance(error, coro.YieldFromMain), error
-        for name in ("schedule_from_os_thread()", "call_from_os_thread()", "set_exit()", str(threading.get_ident())):
+        for name in (
+            "schedule_from_os_thread()",
+            "call_from_os_thread()",
+            "set_exit()",
+            str(threading.get_ident()),
+        ):
             assert name in str(error)
         assert coro.get_live_coros() == count
         assert (unstarted.scheduled, waiting.scheduled) == (False, False)
@@ -173,7 +178,7 @@ def test_users_own_greenlet_cannot_block_and_its_thread_can(call: Callable[[coro
         coro.yield_slice()
 
         def inner() -> str:
-            with pytest.raises(coro.YieldFromMain, match="greenlet of your own inside <coro .*main") as caught:
+            with pytest.raises(coro.YieldFromMain, match=r"greenlet of your own inside <coro .*main") as caught:
                 call(sleeper)
             assert "only the thread itself can block" in str(caught.value)
             return "back"

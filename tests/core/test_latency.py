@@ -76,7 +76,14 @@ def test_factor_is_in_units_of_a_fifth_of_a_second_and_the_old_one_is_returned()
 
 @pytest.mark.parametrize(
     ("factor", "error"),
-    [(-1, ValueError), (301, ValueError), (float("nan"), ValueError), ("x", TypeError), (None, TypeError), (True, TypeError)],
+    [
+        (-1, ValueError),
+        (301, ValueError),
+        (float("nan"), ValueError),
+        ("x", TypeError),
+        (None, TypeError),
+        (True, TypeError),
+    ],
 )
 def test_wrong_factor_is_refused_with_the_limits(factor: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=f"the latency warning's factor must be .*got {factor!r}"):

@@ -96,7 +96,7 @@ def test_coro_is_running_while_it_runs_only() -> None:
 def test_nested_loop_is_a_clear_error_and_hurts_nothing(start: Any) -> None:
     def main() -> str:
         count = coro.get_live_coros()
-        with pytest.raises(RuntimeError, match="while an event loop is running.*spawn.*instead"):
+        with pytest.raises(RuntimeError, match=r"while an event loop is running.*spawn.*instead"):
             start()
         assert coro.get_live_coros() == count
         coro.sleep_relative(1)
@@ -186,7 +186,7 @@ def test_deadlock_under_the_fake_poller_leaves_the_loop_in_order() -> None:
     def stuck() -> None:
         coro._yield()
 
-    with pytest.raises(testing.NothingWillHappen, match="these threads wait: .*stuck"):
+    with pytest.raises(testing.NothingWillHappen, match=r"these threads wait: .*stuck"):
         testing.run(stuck, real_descriptors=False)
     assert thread.dead
     assert not coro.coro_is_running()

@@ -95,9 +95,7 @@ class Notifier:
         self.calls.append(())
 
 
-@pytest.mark.parametrize(
-    ("name", "count"), [("of_two", 2), ("of_any", 2), ("of_none", 0), ("of_one_optional", 0)]
-)
+@pytest.mark.parametrize(("name", "count"), [("of_two", 2), ("of_any", 2), ("of_none", 0), ("of_one_optional", 0)])
 def test_notifier_gets_two_arguments_if_it_takes_them(name: str, count: int) -> None:
     notifier = Notifier()
     coro.set_exception_notifier(getattr(notifier, name))
@@ -159,9 +157,7 @@ def exits() -> None:
 
 
 @pytest.mark.parametrize("notifier", [new_style, old_style, exits])
-def test_if_the_notifier_raises_the_default_runs_too(
-    notifier: Callable[..., Any], stderr: io.StringIO
-) -> None:
+def test_if_the_notifier_raises_the_default_runs_too(notifier: Callable[..., Any], stderr: io.StringIO) -> None:
     coro.set_exception_notifier(notifier)
 
     def main() -> str:

@@ -250,9 +250,7 @@ def test_durations_are_cut_to_what_can_be_waited(seconds: float, ticks: int) -> 
         (coro.absolute_secs_to_ticks, float("nan"), ValueError),
     ],
 )
-def test_wrong_durations_are_refused(
-    convert: Callable[[Any], Any], argument: Any, error: type[Exception]
-) -> None:
+def test_wrong_durations_are_refused(convert: Callable[[Any], Any], argument: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         convert(argument)
 
@@ -400,7 +398,9 @@ def result_of_unstarted() -> None:
     ],
 )
 def test_blocking_call_outside_the_loop_says_what_to_do(block: Callable[[], Any]) -> None:
-    message = r"needs a running loop: spawn\(\) a thread that makes the call and start event_loop\(\), or use coro.run"
+    message = (
+        r"needs a running loop: spawn\(\) a thread that makes the call and start event_loop\(\), or use coro.run"
+    )
     with pytest.raises(coro.YieldFromMain, match=message):
         block()
     # The same after a loop has run.

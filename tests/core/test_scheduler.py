@@ -335,7 +335,7 @@ def spawn_and_forget() -> None:
     ],
 )
 def test_thread_object_dies_of_its_last_reference(function: Callable[[], None]) -> None:
-    """No cycles: whatever a thread did, neither the collector nor another thread's frame is needed or in the way."""
+    """No cycles: whatever a thread did, the collector is not needed, nor is another thread's frame in the way."""
     coro.set_exception_notifier(lambda thread, error: None)
 
     def main() -> None:

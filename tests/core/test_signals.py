@@ -350,6 +350,7 @@ def test_keyboard_interrupt_while_the_runtime_reports_leaves_the_loop_in_order()
         try:
             coro.run(main)
         except KeyboardInterrupt:
-            print("left", threads[0].dead, coro.get_live_coros(), "abandoned" in coro.stderr.saved_stderr.getvalue())
+            text = coro.stderr.saved_stderr.getvalue()
+            print("left", threads[0].dead, coro.get_live_coros(), "abandoned" in text)
     """
     assert output_of(with_prelude(script)) == ["left True 0 False"]

@@ -26,7 +26,9 @@ def test_stack_string_is_one_line_innermost_first_with_folder_function_and_line(
     assert "\n" not in text
     first = inner.__code__.co_firstlineno + 1
     second = outer.__code__.co_firstlineno + 1
-    assert text.startswith(f"[core/test_tb.py inner|{first}] [core/test_tb.py outer|{second}] [core/test_tb.py test_")
+    assert text.startswith(
+        f"[core/test_tb.py inner|{first}] [core/test_tb.py outer|{second}] [core/test_tb.py test_"
+    )
 
 
 def test_stack_string_of_a_frame_of_another_thread() -> None:

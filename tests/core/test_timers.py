@@ -96,13 +96,31 @@ def test_action_may_arm_and_cancel() -> None:
         timers.arm(20, fired.append, "armed by an action")
 
     timers.arm(1, act, "first")
+    timers.arm(2, fired.append, "second")
     # So many that cancelling them rebuilds the heap while it is being expired.
     others.extend(timers.arm(deadline, fired.append, "cancelled") for deadline in range(2, 300))
     timers.arm(400, fired.append, "last")
 
-    assert timers.expire(10) == 1
+    assert timers.expire(10) == 2
+    assert len(timers) == 2
     assert timers.expire(1000) == 2
-    assert fired == ["first", "armed by an action", "last"]
+    assert len(timers) == 0
+    assert fired == ["first", "second", "armed by an action", "last"]
+
+
+def test_order_holds_after_many_were_cancelled() -> None:
+    dice = random.Random(11)
+    timers = Timers()
+    fired: list[Any] = []
+    armed = [timers.arm(dice.randrange(10_000), fired.append, number) for number in range(1000)]
+    deadlines = [timer[0] for timer in armed]
+    left = list(range(1000))
+    dice.shuffle(left)
+    while len(left) > 100:
+        timers.cancel(armed[left.pop()])
+    timers.expire(10_000)
+
+    assert fired == sorted(left, key=lambda number: (deadlines[number], number))
 
 
 def test_cancelling_lets_go_of_action_and_argument_at_once() -> None:

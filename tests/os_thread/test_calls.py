@@ -57,6 +57,7 @@ def test_thread_that_cannot_be_scheduled_any_more_is_left_alone() -> None:
         coro.sleep_relative(0.001)
         with pytest.raises(coro.DeadCoroutine):
             schedule_from_os_thread(dying)
+        assert not waiting.scheduled
         return ready.result(), waiting.dead
 
     assert coro.run(main) == ("first", True)

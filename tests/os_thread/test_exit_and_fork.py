@@ -70,8 +70,10 @@ def test_result_that_was_posted_to_a_loop_that_has_ended_is_dropped_by_the_next(
 
     job = coro.run(main)
     gate.set()
-    while job.error is None:
-        time.sleep(0.001)
+    bring_to_rest(default_pool)
+    # Nobody was there to be told.
+    assert not loop.posted
+    assert job.error is not None
     # As if the loop had ended between the look at it and the post.
     loop.post(default_pool._finish, job)
 

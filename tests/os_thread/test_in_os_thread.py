@@ -15,6 +15,7 @@ import pytest
 import coro
 from coro.loop import loop
 from coro.os_thread import (
+    Job,
     OSThreadPool,
     call_from_os_thread,
     default_pool,
@@ -85,7 +86,7 @@ def test_nothing_of_a_failed_call_is_kept() -> None:
         with pytest.raises(ValueError, match="Token"):
             in_os_thread(broken, token)
         del token
-        # The worker drops its arguments when it comes round.
+        # The OS thread may still hold the job for a moment.
         wait_until(lambda: gone() is None)
         return True
 
@@ -128,6 +129,31 @@ def test_interrupted_caller_returns_at_once_and_the_late_result_is_dropped(gate:
         return thread.result()
 
     assert coro.run(main) == "resumed by main"
+
+
+def test_what_an_interrupted_call_refers_to_goes_in_the_loops_os_thread(gate: threading.Event) -> None:
+    gone: list[int] = []
+
+    class Owned:
+        """Something of the loop's, such as a socket."""
+
+        def __del__(self) -> None:
+            gone.append(threading.get_ident())
+
+    def work(argument: Owned) -> Owned:
+        gate.wait(LIMIT_S)
+        return Owned()
+
+    def main() -> None:
+        interrupt_begun(lambda: in_os_thread(work, Owned()))
+        coro.yield_slice()
+        assert gone == []
+        gate.set()
+        wait_until(lambda: len(gone) == 2)
+
+    coro.run(main)
+
+    assert gone == [threading.get_ident()] * 2
 
 
 def test_late_failure_goes_to_the_exception_notifier(
@@ -201,18 +227,24 @@ def test_call_that_was_not_begun_when_its_caller_is_interrupted_is_never_made(ga
     assert called == ["third"]
 
 
-def test_interrupt_that_is_due_already_comes_before_the_call_is_begun() -> None:
-    called: list[int] = []
+@pytest.fixture
+def submitted(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """The calls that are handed to the pool; they go no further."""
+    got: list[Job] = []
+    monkeypatch.setattr(OSThreadPool, "_submit", lambda self, job: got.append(job))
+    return got
 
+
+def test_interrupt_that_is_due_already_comes_before_the_call_is_begun(submitted: list[Job]) -> None:
     def main() -> None:
         deadline = Deadline(coro.current(), 0)
         deadline.arm(0)
         with pytest.raises(coro.Interrupted):
-            in_os_thread(called.append, 1)
+            in_os_thread(int)
 
     coro.run(main)
 
-    assert called == []
+    assert submitted == []
 
 
 def test_stranger_that_schedules_the_caller_does_not_end_its_wait(gate: threading.Event) -> None:
@@ -272,8 +304,7 @@ def test_call_from_an_os_thread_of_the_pool_is_refused() -> None:
     coro.run(main)
 
 
-def test_call_in_a_finaliser_that_the_collector_runs_is_refused() -> None:
-    called: list[int] = []
+def test_call_in_a_finaliser_that_the_collector_runs_is_refused(submitted: list[Job]) -> None:
     refused: list[str] = []
 
     class Cycle:
@@ -282,18 +313,17 @@ def test_call_in_a_finaliser_that_the_collector_runs_is_refused() -> None:
 
         def __del__(self) -> None:
             try:
-                in_os_thread(called.append, 1)
+                in_os_thread(int)
             except coro.YieldFromMain as error:
                 refused.append(str(error))
 
     def main() -> None:
         Cycle()
         gc.collect()
-        in_os_thread(int)
 
     coro.run(main)
 
-    assert called == []
+    assert submitted == []
     assert len(refused) == 1
     assert "garbage collector" in refused[0]
 

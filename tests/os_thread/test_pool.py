@@ -58,7 +58,7 @@ def test_pool_that_grows_begins_what_was_queued_and_one_that_shrinks_ends_the_su
     gate: threading.Event,
 ) -> None:
     begun: list[int] = []
-    pool = OSThreadPool(1)
+    pool = OSThreadPool(1, idle_s=LIMIT_S)
 
     def work(number: int) -> None:
         begun.append(number)

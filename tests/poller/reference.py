@@ -27,11 +27,11 @@ class PollPoller:
         self._reported: dict[int, int] = {}
         self._closed = False
 
-    def add(self, fd: int) -> None:
-        self._set(fd, READ | WRITE | URGENT | READ_HANGUP)
+    def add(self, fd: int) -> bool:
+        return self._set(fd, READ | WRITE | URGENT | READ_HANGUP)
 
-    def rearm(self, fd: int, events: int) -> None:
-        self._set(fd, events | READ_HANGUP)
+    def rearm(self, fd: int, events: int) -> bool:
+        return self._set(fd, events | READ_HANGUP)
 
     def remove(self, fd: int) -> None:
         self._wanted.pop(fd, None)
@@ -64,12 +64,14 @@ class PollPoller:
     def fileno(self) -> int:
         return -1
 
-    def _set(self, fd: int, wanted: int) -> None:
+    def _set(self, fd: int, wanted: int) -> bool:
         mode = os.fstat(fd).st_mode
         if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        known = fd in self._wanted
         self._wanted[fd] = wanted
         self._reported[fd] = 0
+        return known
 
     def _rising_edges(self) -> list[tuple[int, int]]:
         poll = select.poll()

@@ -179,7 +179,7 @@ class Picky(Exception):
 
 @pytest.mark.parametrize(
     "original",
-    [Stop("why", 7), Picky(1, 2), OSError(5, "oh", "file"), coro.LockError("lock"), coro.Shutdown()],
+    [Stop("why", 7), Picky(1, 2), OSError(5, "oh", "file"), coro.LockError("lock"), coro.Interrupted("now")],
     ids=repr,
 )
 @in_loop

@@ -99,7 +99,7 @@ def test_deadlock_raises_and_names_the_threads_that_wait() -> None:
         coro.spawn(coro._yield, thread_name="the other")
         coro._yield()
 
-    with pytest.raises(testing.NothingWillHappen, match="these threads wait: .*main.*the other"):
+    with pytest.raises(testing.NothingWillHappen, match=r"these threads wait: .*main.*the other"):
         testing.run(main, real_descriptors=False)
     assert not coro.all_threads
 
