@@ -21,12 +21,10 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from coro.clock import seconds_to_ticks
 from coro.scheduler import scheduler
 from coro.state import ThreadState
-from coro.sync.waiters import as_threads, check_count, forget, is_leaving, wait_until, waiting_text
+from coro.sync.waiters import as_threads, check_count, check_timeout, forget, is_leaving, wait_until, waiting_text
 from coro.thread import coro
-from coro.timed import Deadline
 
 __all__ = ["fifo"]
 
@@ -195,25 +193,16 @@ class fifo:
 
     def _pop_timed(self, timeout: float) -> Any:
         """pop() with a timeout."""
-        ticks = seconds_to_ticks(timeout, what="timeout")
+        check_timeout(timeout)
         if self._free or self._reclaim():
             return self.pop()
         me = scheduler.current_thread("fifo.pop()")
-        deadline = Deadline(me, timeout)
-        if ticks == 0:
-            raise deadline.timeout_error()
         self._poppers.append(me)
-        deadline.arm(scheduler.clock() + ticks)
         try:
-            while _park("fifo pop", self) is not _PROMISE:
-                pass
-        except BaseException as error:
+            wait_until(lambda value: value is _PROMISE, "fifo pop", self, timeout)
+        except BaseException:
             self._leave(me)
-            if error is deadline.exception:
-                raise deadline.timeout_error() from None
             raise
-        finally:
-            deadline.close()
         item = self._items.popleft()
         self._admit()
         return item
@@ -272,7 +261,7 @@ class fifo:
     def _wait_for_room(self, timeout: float | None) -> None:
         """Wait until there is room for an item that nobody asked for before."""
         if timeout is not None:
-            seconds_to_ticks(timeout, what="timeout")
+            check_timeout(timeout)
         if not self._has_room():
             self._admitted = {pusher for pusher in self._admitted if not pusher.thread.dead}
         if self._has_room():
@@ -280,7 +269,7 @@ class fifo:
         pusher = _Pusher(scheduler.current_thread("fifo.push()"))
         self._pushers.append(pusher)
         try:
-            wait_until(lambda: pusher.admitted, "fifo push", self, timeout)
+            wait_until(lambda _: pusher.admitted, "fifo push", self, timeout)
         except BaseException:
             if pusher.admitted:
                 self._admitted.remove(pusher)

@@ -20,11 +20,13 @@ from coro.clock import Clock, monotonic_clock
 from coro.exceptions import Shutdown, YieldFromMain
 from coro.state import YIELDED, Carrier, ThreadState, function_name
 
-__all__ = ["LATENCY_UNIT_NS", "NEVER_NS", "NO_KWARGS", "RunQueue"]
+__all__ = ["LATENCY_UNIT_NS", "MAX_PARKED_CARRIERS", "NEVER_NS", "NO_KWARGS", "RunQueue"]
 
 # Shrapnel's unit of latency warnings: 0.2 s.
 LATENCY_UNIT_NS = 200_000_000
 NEVER_NS = 1 << 62
+# Parked carriers kept for new threads: each is a mapped stack chunk, of which one or two pages are touched.
+MAX_PARKED_CARRIERS = 1000
 NO_KWARGS: dict[str, Any] = {}
 
 
@@ -44,6 +46,7 @@ class RunQueue:
         "latency_limit_ns",
         "latency_reports",
         "loop_greenlet",
+        "max_parked",
         "now",
         "os_thread_ident",
         "parked",
@@ -64,6 +67,7 @@ class RunQueue:
         self.poll_due = 0
         # Carriers without a thread, each waiting inside carry() for its next one.
         self.parked: list[Carrier] = []
+        self.max_parked = MAX_PARKED_CARRIERS
         # The greenlet in which the loop runs; None when no loop runs.
         self.loop_greenlet: greenlet | None = None
         self.os_thread_ident = 0

@@ -19,15 +19,13 @@ from typing import Any, NoReturn
 from greenlet import getcurrent
 
 from coro.exceptions import Shutdown, YieldFromMain
-from coro.run_queue import NO_KWARGS, RunQueue
+from coro.run_queue import MAX_PARKED_CARRIERS, NO_KWARGS, RunQueue
 from coro.state import YIELDED, Carrier, ThreadState, function_name
 
-__all__ = ["POLL_INTERVAL_NS", "Scheduler", "scheduler"]
+__all__ = ["MAX_PARKED_CARRIERS", "POLL_INTERVAL_NS", "Scheduler", "scheduler"]
 
 # Timers and descriptors are looked at again after this long, however busy the threads are.
 POLL_INTERVAL_NS = 500_000
-# Parked carriers kept for new threads: each is a mapped stack chunk, of which one or two pages are touched.
-MAX_PARKED_CARRIERS = 1000
 
 
 class Scheduler(RunQueue):
@@ -247,7 +245,7 @@ class Scheduler(RunQueue):
                 following = popleft()
                 next_carrier = following.carrier
                 if next_carrier is not None:
-                    if len(parked) >= MAX_PARKED_CARRIERS:
+                    if len(parked) >= self.max_parked:
                         ready.appendleft(following)
                         self.current = None
                         carrier.thread = None  # type: ignore[assignment]
@@ -274,7 +272,7 @@ class Scheduler(RunQueue):
                 self.current = None
                 me = following = None  # type: ignore[assignment]
                 carrier.thread = None  # type: ignore[assignment]
-                if len(parked) >= MAX_PARKED_CARRIERS:
+                if len(parked) >= self.max_parked:
                     return
                 parked.append(carrier)
                 self.loop_greenlet.switch()  # type: ignore[union-attr]

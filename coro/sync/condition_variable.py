@@ -56,7 +56,7 @@ class condition_variable:
         waiter = _Waiter(me)
         self._waiters.append(waiter)
         try:
-            wait_until(lambda: waiter.told, "condition", self, timeout)
+            wait_until(lambda _: waiter.told, "condition", self, timeout)
         except BaseException:
             if not waiter.told:
                 forget(self._waiters, waiter)

@@ -58,7 +58,7 @@ class event:
         me = scheduler.current_thread("event.wait()")
         self._waiters[me] = None
         try:
-            wait_until(lambda: me not in self._waiters, "event", self, timeout)
+            wait_until(lambda _: me not in self._waiters, "event", self, timeout)
         except BaseException:
             self._waiters.pop(me, None)
             raise

@@ -72,7 +72,7 @@ class inverted_semaphore:
         me = scheduler.current_thread("inverted_semaphore.block_till_zero()")
         self._waiters[me] = None
         try:
-            wait_until(lambda: self._value == 0, "inverted_semaphore", self, timeout)
+            wait_until(lambda _: self._value == 0, "inverted_semaphore", self, timeout)
         finally:
             del self._waiters[me]
 

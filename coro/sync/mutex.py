@@ -142,7 +142,7 @@ class mutex:
     def _wait(self, me: ThreadState, timeout: float | None) -> None:
         self._waiters.append(me)
         try:
-            wait_until(lambda: self._holder is me, "mutex", self, timeout)
+            wait_until(lambda _: self._holder is me, "mutex", self, timeout)
         except BaseException:
             if self._holder is me:
                 self._hand_over()

@@ -82,7 +82,7 @@ class rw_lock:
             return
         self._waiting_readers.append(me)
         try:
-            wait_until(lambda: me in self._readers, "rw_lock read", self, timeout)
+            wait_until(lambda _: me in self._readers, "rw_lock read", self, timeout)
         except BaseException:
             if self._readers.pop(me, None) is None:
                 forget(self._waiting_readers, me)
@@ -140,7 +140,7 @@ class rw_lock:
             )
         self._waiting_writers.append(me)
         try:
-            wait_until(lambda: self._writer is me, "rw_lock write", self, timeout)
+            wait_until(lambda _: self._writer is me, "rw_lock write", self, timeout)
         except BaseException:
             if self._writer is me:
                 self._writer = None

@@ -113,7 +113,7 @@ class semaphore:
     def _wait(self, request: _Request, timeout: float | None) -> None:
         self._waiters.append(request)
         try:
-            wait_until(lambda: request.granted, "semaphore", self, timeout)
+            wait_until(lambda _: request.granted, "semaphore", self, timeout)
         except BaseException:
             if request.granted:
                 self._avail += request.permits

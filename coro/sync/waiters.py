@@ -13,7 +13,7 @@ from coro.clock import seconds_to_ticks
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 from coro.thread import coro, main_thread
-from coro.timed import Deadline, park_timed
+from coro.timed import Deadline, timers
 
 __all__ = [
     "as_threads",
@@ -32,17 +32,32 @@ __all__ = [
 NAMED_WAITERS = 5
 
 
-def wait_until(granted: Callable[[], bool], kind: str, target: Any, timeout: float | None) -> None:
+def wait_until(granted: Callable[[Any], bool], kind: str, target: Any, timeout: float | None) -> None:
     """Park the current thread until `granted()`, whoever schedules it meanwhile.
 
+    granted: gets what the thread was resumed with.
     kind, target: what it waits for, for whoever looks.
     timeout: seconds; None waits for ever, 0 or less does not even park.
     Yields.  Raises coro.TimeoutError, and whatever interrupted the thread; the caller then undoes its registration
-    and hands on what it was granted at the same moment.
+    and hands on what it was granted at the same moment.  What is granted in the instant in which the time is over
+    wins: the timeout is no interrupt, only a wake-up, so it works in shielded() as well.
     """
-    if timeout is not None and timeout <= 0:
-        raise Deadline(scheduler.current_thread(kind), timeout).timeout_error()
-    park_timed(kind, target, timeout, granted)
+    if timeout is None:
+        while not granted(scheduler.park(kind, target)):
+            pass
+        return
+    me = scheduler.current_thread(kind)
+    ticks = seconds_to_ticks(timeout, what="timeout")
+    if ticks == 0:
+        raise Deadline(me, timeout).timeout_error()
+    timer = timers.arm(scheduler.clock() + ticks, scheduler.wake, me)
+    try:
+        while not granted(scheduler.park(kind, target)):
+            # A timer that has fired has no action any more.
+            if timer[2] is None:
+                raise Deadline(me, timeout).timeout_error()
+    finally:
+        timers.cancel(timer)
 
 
 def calling_thread(what: str) -> ThreadState:
