@@ -51,10 +51,11 @@ class Descriptor(DescriptorState):
             me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
         except AttributeError:
             scheduler.refuse("reading from a descriptor that is not ready")
+        if not self.registered:
+            # This may bring along somebody who waits already.
+            descriptors.register(self)
         if self.reader is not None or self.handler is not None:
             self.refuse_second(me, READ)
-        if not self.registered:
-            descriptors.register(self)
         self.reader = me
         self.readable = False
         try:
@@ -76,10 +77,10 @@ class Descriptor(DescriptorState):
             me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
         except AttributeError:
             scheduler.refuse("writing to a descriptor that is not ready")
-        if self.writer is not None or self.handler is not None:
-            self.refuse_second(me, WRITE)
         if not self.registered:
             descriptors.register(self)
+        if self.writer is not None or self.handler is not None:
+            self.refuse_second(me, WRITE)
         self.writer = me
         self.writable = False
         try:

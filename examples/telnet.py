@@ -26,6 +26,8 @@ ARE_YOU_THERE, INTERRUPT_PROCESS, BREAK = 246, 244, 243
 ECHO, SGA, TIMING_MARK, NAWS = 1, 3, 6, 31
 
 LONGEST_SUBNEGOTIATION_BYTES = 512
+# A peer that asks and does not read gets no more answers than this.
+MOST_ANSWERS_BYTES = 4096
 
 
 class Option(Enum):
@@ -175,7 +177,8 @@ class Telnet:
             self._options[switch, option] = Option.OFF
 
     def _answer(self, verb: int, option: int) -> None:
-        self._answers += bytes((IAC, verb, option))
+        if len(self._answers) < MOST_ANSWERS_BYTES:
+            self._answers += bytes((IAC, verb, option))
 
     def _tell_size(self) -> None:
         if self.own_size is None:

@@ -33,7 +33,7 @@ HEADING_OF = {step: heading for heading, step in enumerate(STEPS)}
 
 TURN_CHANCE = 0.12
 # How often in a row a worm may turn about before it gives up.
-PATIENCE = 60
+PATIENCE = 40
 SHORTEST, LONGEST = 2, 60
 
 SMALLEST_ARENA = (10, 5)

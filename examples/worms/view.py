@@ -259,8 +259,8 @@ class View:
             right = "PAUSED "
         elif coro.get_now() < self.sessions.news_until:
             right = f"{self.sessions.news} "
-        gap = self.screen.columns - len(left) - len(right)
-        return left[: max(0, len(left) + gap - 1)].ljust(self.screen.columns - len(right)) + right
+        room = self.screen.columns - len(right)
+        return left[: max(0, room - 1)].ljust(room) + right
 
     def _overlay_help(self, frame: list[Row]) -> None:
         left = max(0, (self.screen.columns - len(HELP[0])) // 2)

@@ -54,6 +54,15 @@ def fill(sender: socket.socket) -> None:
             return
 
 
+def drain(receiver: socket.socket) -> None:
+    """Receive until nothing is left."""
+    while True:
+        try:
+            receiver.recv(1 << 16)
+        except BlockingIOError:
+            return
+
+
 def waited_for() -> dict[tuple[int, str], Any]:
     """The event map without the loop's own wake-up descriptor."""
     return {event: who for event, who in coro.event_map.items() if who != loop.woken}

@@ -84,6 +84,18 @@ def test_later_exit_code_wins() -> None:
     exit_with(2)
 
 
+def test_exit_that_was_asked_for_before_the_loop_is_not_forgotten() -> None:
+    ran: list[str] = []
+    coro.spawn(ran.append, "runnable")
+    coro.set_exit(4)
+
+    exit_with(4)
+
+    assert ran == ["runnable"]
+    # And is not remembered after it.
+    assert coro.run(lambda: "runs") == "runs"
+
+
 def test_exit_code_is_that_of_the_process() -> None:
     assert run_script("import coro; coro.spawn(coro.set_exit, 7); coro.event_loop()").returncode == 7
     assert run_script("import coro; coro.spawn(coro.set_exit); coro.event_loop()").returncode == 0

@@ -11,7 +11,7 @@ from coro import testing
 from coro.descriptors import Descriptor, descriptors
 from coro.poller.base import READ, WRITE
 from coro.scheduler import scheduler
-from tests.core.pipes import Pipe, fill, read_late, waited_for
+from tests.core.pipes import Pipe, drain, fill, read_late, waited_for
 
 
 def test_handler_is_called_in_the_loop_on_every_edge_until_it_is_taken_away(pipe: Pipe) -> None:
@@ -73,7 +73,7 @@ def test_handler_that_raises_is_reported_once_and_removed(
         return "went on"
 
     assert testing.run(main) == "went on"
-    assert stderr.getvalue().count(f"the handler of descriptor {pipe.read_end} failed:\n") == 1
+    assert stderr.getvalue().count(f"coro: the handler of descriptor {pipe.read_end}") == 1
     assert "spilled" in stderr.getvalue()
 
 
@@ -143,20 +143,75 @@ def test_handler_and_waiting_thread_exclude_each_other(pipe: Pipe) -> None:
     testing.run(main)
 
 
-def test_handler_and_waiting_socket_exclude_each_other(pair: tuple[socket.socket, socket.socket]) -> None:
-    """A handler narrows what the poller reports, so a thread that waited beside it would hang."""
-    left, _ = pair
+def test_handler_for_one_direction_leaves_the_other_to_threads(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """The handler must not narrow what the poller reports of a socket's descriptor."""
+    left, right = pair
 
     def main() -> None:
         fill(left)
         descriptor = Descriptor(left.fileno())
         with pytest.raises(coro.TimeoutError):
             descriptor.wait_writable(1)
-        coro.set_handler(left, READ, lambda fd, events: None)
-        for wait in (descriptor.wait_readable, descriptor.wait_writable):
-            with pytest.raises(coro.SimultaneousError):
-                wait(1)
+        calls: list[int] = []
+        coro.set_handler(left, READ, lambda fd, events: calls.append(events & READ))
+        with pytest.raises(coro.SimultaneousError):
+            descriptor.wait_readable(1)
+        writer = coro.spawn(descriptor.wait_writable)
+        coro.sleep_relative(1)
+        assert (calls, writer.dead) == ([], False)
+        drain(right)
+        writer.join()
+        right.send(b"x")
+        coro.sleep_relative(1)
+        assert calls == [READ]
+        # And it leaves nothing behind that would hinder a reader.
+        coro.set_handler(left, READ, None)
+        left.recv(1)
+        reader = coro.spawn(descriptor.wait_readable)
+        coro.yield_slice()
+        right.send(b"x")
+        reader.join()
+        assert calls == [READ]
         descriptors.close(descriptor)
+
+    testing.run(main)
+
+
+def test_handler_that_is_refused_leaves_the_one_that_is_there(pair: tuple[socket.socket, socket.socket]) -> None:
+    left, right = pair
+
+    def main() -> None:
+        fill(left)
+        calls: list[int] = []
+
+        def handler(fd: int, events: int) -> None:
+            calls.append(events & WRITE)
+
+        coro.set_handler(left, WRITE, handler)
+        reader = coro.spawn(coro.wait_for_read, left)
+        coro.yield_slice()
+        with pytest.raises(coro.SimultaneousError):
+            coro.set_handler(left, READ, lambda fd, events: None)
+        drain(right)
+        coro.sleep_relative(1)
+        assert calls == [WRITE]
+        assert waited_for() == {(left.fileno(), "read"): reader, (left.fileno(), "handler"): handler}
+        right.send(b"x")
+        reader.join()
+
+    testing.run(main)
+
+
+def test_handler_replaces_the_one_before(pipe: Pipe) -> None:
+    def main() -> None:
+        calls: list[str] = []
+        for name in ("first", "second"):
+            coro.set_handler(pipe.read_end, READ, lambda fd, events, name=name: calls.append(name))  # type: ignore[misc]
+        pipe.put()
+        coro.sleep_relative(1)
+        assert calls == ["second"]
 
     testing.run(main)
 

@@ -14,11 +14,12 @@ import pytest
 import coro
 from coro.loop import loop
 from coro.os_thread import (
+    OSThreadPool,
     default_pool,
     in_os_thread,
 )
 from coro.process import waitpid
-from tests.os_thread.waiting import LIMIT_S, wait_until
+from tests.os_thread.waiting import LIMIT_S, bring_to_rest, wait_until
 
 
 def test_exit_of_the_loop_does_not_wait_for_a_blocked_call(gate: threading.Event) -> None:
@@ -31,6 +32,21 @@ def test_exit_of_the_loop_does_not_wait_for_a_blocked_call(gate: threading.Event
 
     assert time.monotonic() - begin < LIMIT_S / 2
     assert loop.outside_calls == 0
+
+
+def test_os_thread_whose_call_outlived_the_loop_ends_with_the_call(gate: threading.Event) -> None:
+    pool = OSThreadPool(idle_s=LIMIT_S)
+
+    def main() -> None:
+        thread = coro.spawn(pool.call, gate.wait, LIMIT_S)
+        wait_until(lambda: thread.waiting_on is not None and thread.waiting_on.begun)
+
+    coro.run(main)
+    begin = time.monotonic()
+    gate.set()
+    while "0 of 20" not in repr(pool):
+        assert time.monotonic() - begin < LIMIT_S / 2
+        time.sleep(0.001)
 
 
 def test_late_result_of_a_former_loop_is_dropped(

@@ -1,5 +1,6 @@
 """in_os_thread(): values, exceptions, interrupts."""
 
+import contextlib
 import contextvars
 import gc
 import random
@@ -144,9 +145,12 @@ def test_what_an_interrupted_call_refers_to_goes_in_the_loops_os_thread(gate: th
         gate.wait(LIMIT_S)
         return Owned()
 
+    def caller() -> None:
+        with contextlib.suppress(coro.WakeUp):
+            in_os_thread(work, Owned())
+
     def main() -> None:
-        interrupt_begun(lambda: in_os_thread(work, Owned()))
-        coro.yield_slice()
+        interrupt_begun(caller).join()
         assert gone == []
         gate.set()
         wait_until(lambda: len(gone) == 2)

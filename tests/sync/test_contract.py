@@ -322,10 +322,14 @@ def test_timeout_in_the_same_instant_just_after_the_grant_lets_the_grant_win(mak
     waiters.spawn("b", case.get, 2.0)
 
     case.grant()
-    # The loop expires timers before it runs anybody.
-    scheduler.clock.advance(1)  # type: ignore[attr-defined]
-    scheduler.poll_due = 0
-    settle()
+    old = coro.set_latency_warning(0)
+    try:
+        # A second passes in this slice, and the loop expires timers before it runs anybody.
+        scheduler.clock.advance(1)  # type: ignore[attr-defined]
+        scheduler.poll_due = 0
+        settle()
+    finally:
+        coro.set_latency_warning(old)
 
     assert waiters.kinds == [("a", ""), ("b", "")]
 
@@ -342,6 +346,36 @@ def test_timeout_in_the_same_instant_just_before_the_grant_passes_the_grant_on(m
     settle()
 
     assert sorted(waiters.kinds) == [("a", "TimeoutError"), ("b", "")]
+
+
+@in_loop
+def test_grant_wins_over_a_timeout_that_has_come_but_was_not_noticed_yet(make: Callable[[], Case]) -> None:
+    case, waiters = make(), Waiters()
+    coro.spawn(waiters._call, "a", case.get, (1.0,))
+
+    # This thread sleeps before the waiter waits, so it is woken first, and the waiter's time is over as well.
+    coro.sleep_relative(1)
+    case.grant()
+    settle()
+
+    assert waiters.kinds == [("a", "")]
+
+
+@in_loop
+def test_timeout_comes_though_interrupts_are_held_back(make: Callable[[], Case]) -> None:
+    case, waiters = make(), Waiters()
+
+    def attempt() -> None:
+        with coro.shielded():
+            case.wait(timeout=2.5)
+
+    before = coro.get_now()
+    a = waiters.spawn("a", attempt)
+    a.raise_exception(Stop)
+    a.join()
+
+    assert coro.get_now() - before == 2_500_000_000
+    assert waiters.kinds == [("a", "TimeoutError")]
 
 
 @in_loop
