@@ -52,7 +52,7 @@ def uninstall() -> None:
 
 def pause_ns_within(begin: int, end: int) -> int:
     """Nanoseconds that the collector took between two clock readings, as far as it is remembered."""
-    return sum(min(stop, end) - max(start, begin) for start, stop in _pauses if stop > begin and start < end)
+    return sum(min(stop, end) - max(start, begin) for start, stop in tuple(_pauses) if stop > begin and start < end)
 
 
 def total_pause_ns() -> int:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from greenlet import getcurrent
 
 from coro.descriptor_state import HUNG_UP, READABLE, UNUSUAL, WRITABLE, DescriptorState, Handler, LevelWait
-from coro.exceptions import ClosedError
+from coro.exceptions import ClosedError, SimultaneousError
 from coro.poller import Poller
 from coro.poller.base import READ, URGENT, WRITE
 from coro.scheduler import scheduler
@@ -129,7 +129,7 @@ class Descriptors:
             if not known:
                 self._dismiss(former)
             elif former.edge:
-                self._displace(former)
+                self._displace(former, descriptor)
             else:
                 self._take_over(former, descriptor)
         self.table[fd] = descriptor
@@ -171,8 +171,8 @@ class Descriptors:
                 self._drop_handler(descriptor)
             return
         descriptor = self._arm(fd, events, "set_handler()")
-        descriptor.handler_events = 0
-        descriptor.refuse_second(handler, events)
+        # A new handler replaces the old one; threads that wait go first.
+        descriptor.refuse_second(handler, events & ~descriptor.handler_events)
         descriptor.handler = handler
         descriptor.handler_events = events
 
@@ -189,6 +189,11 @@ class Descriptors:
                 # wait() or set_handler() by number, on what is this socket's.
                 self._dismiss(other)
         self._dismiss(descriptor)
+
+    def forget(self, descriptor: Descriptor) -> None:
+        """Take an adopted key out of the table again; the poller has been told by who adopted it."""
+        if self.table.get(descriptor.fd) is descriptor:
+            del self.table[descriptor.fd]
 
     def adopt(self, key: int) -> Descriptor:
         """Enter a key that the poller registered itself (a process) into the table."""
@@ -302,14 +307,13 @@ class Descriptors:
         former.registered = former.edge = False
 
     @staticmethod
-    def _displace(former: Descriptor) -> None:
-        """Two sockets were made of one descriptor: the waiters of the former try again, and register again."""
+    def _displace(former: Descriptor, heir: Descriptor) -> None:
+        """Two sockets were made of one descriptor: who waits at the former keeps the second from waiting."""
+        other = former.reader or former.writer or former.handler
+        if other is not None:
+            raise SimultaneousError(heir, other, ("register", heir.fd))
         former.registered = former.edge = False
         former.readable = former.writable = True
-        former.reported = READ | WRITE
-        for thread in (former.reader, former.writer):
-            if thread is not None:
-                scheduler.wake(thread)
 
     @staticmethod
     def _dismiss(descriptor: Descriptor) -> None:

@@ -15,9 +15,7 @@ import threading
 from coro import leftovers, signals
 from coro.descriptors import descriptors
 from coro.loop import loop
-from coro.poller.base import READ
 from coro.scheduler import scheduler
-from coro.wakeup import Wakeup
 
 __all__ = ["fork", "register"]
 
@@ -46,7 +44,7 @@ def _after_in_child() -> None:
     # The forking OS thread keeps its number in the child.
     in_loop = threading.get_ident() == scheduler.os_thread_ident
     me = scheduler.current if in_loop else None
-    poller, wakeup = loop.poller, loop.wakeup
+    poller = loop.poller
     if me is not None:
         del scheduler.all_threads[me.id]
     leftovers.keep_for_ever(scheduler.parked)
@@ -58,12 +56,11 @@ def _after_in_child() -> None:
     descriptors.dismiss_all()
     if poller is not None:
         poller.close()
-    if wakeup is not None:
-        wakeup.close()
+    loop.replace_wakeup()
     if not in_loop:
         # Forked by another OS thread: the loop's own does not exist here, so nothing runs any more.
         signals.restore()
-        loop.poller = loop.wakeup = None
+        loop.poller = loop.token = None
         leftovers.keep_for_ever([scheduler.loop_greenlet] if scheduler.loop_greenlet is not None else [])
         scheduler.loop_greenlet = None
         scheduler.current = None
@@ -74,11 +71,6 @@ def _after_in_child() -> None:
 
 
 def _reopen() -> None:
-    loop.poller = loop.poller_factory()
-    loop.wakeup = Wakeup()
-    descriptors.poller = loop.poller
-    descriptors.set_handler(loop.wakeup.fileno(), READ, loop.woken)
-    scheduler.os_thread_ident = threading.get_ident()
-    scheduler.poll_due = 0
-    if threading.current_thread() is threading.main_thread():
+    loop.reopen()
+    if threading.current_thread() is threading.main_thread() and loop.wakeup is not None:
         signal.set_wakeup_fd(loop.wakeup.signal_fileno(), warn_on_full_buffer=False)

@@ -44,7 +44,7 @@ class Crew:
         self._waiting: list[ThreadState] = []
         self._is_shut_down = False
         # Made while the loop is ending: the loop's own Shutdown has gone out already.
-        self._is_of_the_exit = loop.running and loop.exit_requested
+        self._is_of_the_exit = _is_exiting()
 
     def add(self, thread: coro) -> None:
         """Take a new thread in.  Does not yield."""
@@ -58,8 +58,7 @@ class Crew:
 
         Once only: another Shutdown would hit the threads in their clean-up.
         """
-        is_exiting = loop.running and (loop.exit_requested or scheduler.uncaught is not None)
-        if self._is_shut_down or (is_exiting and not self._is_of_the_exit):
+        if self._is_shut_down or (_is_exiting() and not self._is_of_the_exit):
             # The loop gives each thread a Shutdown when it ends.
             return
         self._is_shut_down = True
@@ -75,9 +74,9 @@ class Crew:
         Yields.  Raises ScheduleError in one of the threads, YieldFromMain where it cannot wait.
         """
         self.forget_the_abandoned()
-        interrupts: list[BaseException] = []
         if not self.threads:
-            return interrupts
+            return []
+        interrupts: list[BaseException] = []
         me = scheduler.current_thread("waiting for threads")
         if me in self.threads:
             raise ScheduleError(me, "a thread cannot wait for its own end")
@@ -93,9 +92,11 @@ class Crew:
                 except BaseException as interrupt:
                     interrupts.append(interrupt)
                     self.shut_down()
+            return interrupts
         finally:
             self._waiting.remove(me)
-        return interrupts
+            # A traceback refers to this frame, which must not refer back.
+            del interrupts
 
     def forget_the_abandoned(self) -> None:
         """Drop threads that could not tell of their end: the loop's exit or a fork marked them dead."""
@@ -113,6 +114,10 @@ class Crew:
         if not self.threads:
             for waiting in self._waiting:
                 scheduler.wake(waiting)
+
+
+def _is_exiting() -> bool:
+    return loop.running and (loop.exit_requested or scheduler.uncaught is not None)
 
 
 def settle(interrupts: list[BaseException], failures: Iterable[Failure] = ()) -> BaseException | None:

@@ -41,6 +41,8 @@ class Loop:
     """
 
     __slots__ = (
+        "_pipe",
+        "at_close",
         "exit_code",
         "exit_requested",
         "iterations",
@@ -53,13 +55,20 @@ class Loop:
         "poller",
         "poller_factory",
         "posted",
+        "token",
         "wakeup",
     )
 
     def __init__(self, poller_factory: Callable[[], Poller] = default_poller) -> None:
         self.poller_factory = poller_factory
         self.poller: Poller | None = None
+        # While the loop runs; the pipe stays for the next one.
         self.wakeup: Wakeup | None = None
+        self._pipe: Wakeup | None = None
+        # Tells this run of the loop from earlier and later ones; None while no loop runs.
+        self.token: object = None
+        # Functions to call when a loop has ended; they must neither raise nor block.
+        self.at_close: list[Callable[[], object]] = []
         # Calls that other OS threads and signal handlers want made in the loop: (function, arguments).
         self.posted: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         # How many jobs for the loop other OS threads are at: a fake clock must not run ahead of them.
@@ -81,23 +90,34 @@ class Loop:
 
     def open(self) -> None:
         """Make the poller and the wake-up descriptor, and bind the loop to this OS thread and greenlet."""
+        scheduler.loop_greenlet = getcurrent()
+        try:
+            self.reopen()
+        except BaseException:
+            scheduler.loop_greenlet = None
+            raise
+        self.last_poll_ns = scheduler.now = scheduler.clock()
+
+    def reopen(self) -> None:
+        """Make the poller, and the wake-up descriptor unless there is one; in a forked child, anew."""
         self.poller = poller = self.poller_factory()
         try:
-            self.wakeup = Wakeup()
+            if self._pipe is None:
+                self._pipe = Wakeup()
         except BaseException:
             poller.close()
             self.poller = None
             raise
-        scheduler.loop_greenlet = getcurrent()
+        self.wakeup = self._pipe
+        self.token = object()
         scheduler.os_thread_ident = _thread.get_ident()
         descriptors.poller = poller
         descriptors.set_handler(self.wakeup.fileno(), READ, self.woken)
-        self.last_poll_ns = scheduler.now = scheduler.clock()
         scheduler.poll_due = 0
 
     def close(self) -> None:
-        """Give back what open() made.  Threads keep what they are: a new loop may run them."""
-        poller, wakeup = self.poller, self.wakeup
+        """Give back what open() made, and tell who asked for it in `at_close`."""
+        poller = self.poller
         scheduler.dismiss_carriers()
         # Not when the next loop starts: a set_exit() just before that counts.
         self.exit_requested = False
@@ -105,10 +125,18 @@ class Loop:
         scheduler.loop_greenlet = None
         descriptors.dismiss_all()
         self.poller = self.wakeup = None
-        if wakeup is not None:
-            wakeup.close()
+        self.token = None
+        self.outside_calls = 0
         if poller is not None:
             poller.close()
+        for function in self.at_close:
+            function()
+
+    def replace_wakeup(self) -> None:
+        """In a forked child: the pipe is the parent's; get one of our own."""
+        if self._pipe is not None:
+            self._pipe.close()
+        self._pipe = self.wakeup = None
 
     def post(self, function: Callable[..., object], *arguments: Any) -> None:
         """Have `function(*arguments)` called in the loop soon.  Safe from any OS thread and signal handler.

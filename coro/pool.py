@@ -112,16 +112,20 @@ class Pool:
         """
         check_arguments(function, None)
         items = iter(iterable)
-        threads = []
-        with _MapGroup() as group:
-            for item in items:
-                self._take_place("Pool.map()")
-                if not group.is_open:
-                    # A call failed at the moment at which the place was granted.
-                    self._grant()
-                    break
-                threads.append(self._count_in(sys._getframe(1), group.spawn(function, item)))
-        return [thread.result() for thread in threads]
+        threads: list[coro] = []
+        try:
+            with _MapGroup() as group:
+                for item in items:
+                    self._take_place("Pool.map()")
+                    if not group.is_open:
+                        # A call failed at the moment at which the place was granted.
+                        self._grant()
+                        break
+                    threads.append(self._count_in(sys._getframe(1), group.spawn(function, item)))
+            return [thread.result() for thread in threads]
+        finally:
+            # A failure's traceback refers to this frame, which must not refer back by way of the thread.
+            del threads
 
     def imap(self, function: Callable[[T], R], iterable: Iterable[T]) -> Iterator[R]:
         """As map(), but return an iterator that gives each value when it is there, in order.
@@ -175,7 +179,8 @@ class Pool:
             raise RuntimeError(f"{self!r} is closed: {what} comes too late")
         if self._is_full():
             self._forget_the_abandoned()
-        if not self._waiters and not self._is_full():
+        if not self._is_full():
+            # Nobody waits either, or he would have been given the place.
             return
         waiter = _Waiter(scheduler.current_thread(what))
         self._waiters.append(waiter)
@@ -198,7 +203,7 @@ class Pool:
 
     def _grant(self) -> None:
         """Give free places to those who wait."""
-        while self._waiters and not self._is_closed and not self._is_full():
+        while self._waiters and not self._is_full():
             waiter = self._waiters.popleft()
             waiter.is_granted = True
             self._granted.add(waiter)

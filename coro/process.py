@@ -62,6 +62,5 @@ def waitpid(pid: int) -> tuple[int, int]:
         return ended
     finally:
         del _waiting[pid]
-        if descriptors.table.get(key) is descriptor:
-            del descriptors.table[key]
+        descriptors.forget(descriptor)
         poller.remove_process(key)

@@ -18,6 +18,7 @@ from socket import gethostbyname as _gethostbyname
 from socket import getnameinfo as _getnameinfo
 from typing import Any, TypeVar
 
+from coro.loop import loop
 from coro.os_thread import OSThreadPool
 from coro.scheduler import scheduler
 
@@ -33,6 +34,7 @@ _NUMERIC_NAMES = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 
 # That a look-up which nobody waits for any more finds nothing is no news to anybody.
 lookup_pool = OSThreadPool(name="name look-ups", report_late_failures=False)
+loop.at_close.append(lookup_pool.dismiss_idle)
 
 
 def resolve(

@@ -282,12 +282,12 @@ def _run_loop(max_wait_ns: int, what: str) -> Any:
         raise YieldFromMain(f"{what} cannot run inside a thread")
     forking.register()
     loop.max_wait_ns = max_wait_ns
-    loop.open()
-    collector.install()
-    hooks.install()
     package = sys.modules[__name__.partition(".")[0]]
     handle_exit = getattr(package, "install_signal_handlers", True)
     try:
+        loop.open()
+        collector.install()
+        hooks.install()
         with signals.installed(_exit_signal if handle_exit else None):
             try:
                 while not loop.exit_requested and scheduler.uncaught is None:

@@ -27,7 +27,6 @@ from coro.exceptions import SimultaneousError
 from coro.loop import loop
 from coro.runtime import spawn
 from coro.state import ThreadState
-from coro.wakeup import Wakeup
 
 __all__ = ["SignalHandler", "register", "unregister"]
 
@@ -97,7 +96,7 @@ class _Registration:
     """
 
     __slots__ = (
-        "_former_wakeup",
+        "_former_token",
         "_thread",
         "again",
         "cancelled",
@@ -114,7 +113,7 @@ class _Registration:
         self.once_only = once_only
         self.former: Any = signal.getsignal(signum)
         # Which loop set the former handler, if one did.
-        self._former_wakeup: Wakeup | None = loop.wakeup
+        self._former_token: object = loop.token
         # The latest run, ended or not.
         self._thread: ThreadState | None = None
         # Whether a call of begin() is under way to the loop.
@@ -162,7 +161,7 @@ class _Registration:
         if former is None:
             # Set by C code, so there is nothing to put back.
             return signal.SIG_DFL
-        if getattr(former, "__module__", None) == signals.__name__ and self._former_wakeup is not loop.wakeup:
+        if getattr(former, "__module__", None) == signals.__name__ and self._former_token is not loop.token:
             # The handler of a loop that has ended would swallow the signal.
             return signal.default_int_handler if self.signum == signal.SIGINT else signal.SIG_DFL
         return former

@@ -25,26 +25,8 @@ from coro.scheduler import scheduler
 
 __all__ = ["installed", "restore"]
 
-_RUNTIME_PREFIX = __name__.partition(".")[0]
-_RUNTIME_MODULES = frozenset(
-    f"{_RUNTIME_PREFIX}.{name}"
-    for name in (
-        "collector",
-        "descriptors",
-        "loop",
-        "poller.epoll",
-        "poller.kqueue",
-        "runtime",
-        "scheduler",
-        "timed",
-        "timers",
-        "wakeup",
-        "leftovers",
-        "signals",
-        "thread",
-    )
-)
-
+# Modules whose names begin like this are the runtime, which no KeyboardInterrupt may hit.
+_RUNTIME_PREFIX = __name__.partition(".")[0] + "."
 Handler = Callable[[int, FrameType | None], object]
 # Signal number -> (the handler before, ours), and the wake-up descriptor before.
 _replaced: dict[int, tuple[Any, Handler]] = {}
@@ -98,7 +80,7 @@ def _interrupt_handler(signum: int, frame: FrameType | None) -> None:
         # The loop is ending already.
         leftovers.hurry()
         return
-    in_user_code = frame is not None and frame.f_globals.get("__name__") not in _RUNTIME_MODULES
+    in_user_code = frame is not None and not str(frame.f_globals.get("__name__")).startswith(_RUNTIME_PREFIX)
     if in_user_code and scheduler.current is not None:
         raise KeyboardInterrupt
     scheduler.uncaught = KeyboardInterrupt()

@@ -1,8 +1,7 @@
 """Waits that end by themselves: sleeping, and parking with a timeout.
 
-A timeout travels as `Interrupted(its own token)`; the frame that armed it, and no other, turns that into
-TimeoutError.  So an inner `except TimeoutError` never catches an outer timeout, however deep they nest.
-The full scopes (`with_timeout`, `coro.timeout`) are services; the waits of the core need only this much.
+The waits of the core are woken by their timers; nothing is interrupted.  The scopes that interrupt whatever a
+thread does (`with_timeout`, `coro.timeout`) are services.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from typing import Any
 from greenlet import getcurrent
 
 from coro.clock import FOREVER_TICKS, seconds_to_ticks, ticks_per_sec
-from coro.exceptions import Interrupted, TimeoutError
+from coro.exceptions import TimeoutError
 from coro.scheduler import scheduler
 from coro.state import ThreadState
-from coro.timers import Timer, Timers
+from coro.timers import Timers
 
-__all__ = ["Deadline", "park_timed", "sleep_relative", "sleep_until", "timers"]
+__all__ = ["park_timed", "sleep_relative", "sleep_until", "timeout_error", "timers"]
 
 timers = Timers()
 
@@ -27,78 +26,52 @@ timers = Timers()
 _arm = timers.arm
 _park = scheduler.park
 _LONG_SLEEP_S = 1e9
-
-
-class Deadline:
-    """A deadline of one frame of one thread: its token, its timer and its undelivered interrupt.
-
-    arm() and close() stand in the frame; between them the thread may be interrupted once, by `exception`.
-    """
-
-    __slots__ = ("exception", "seconds", "thread", "timer")
-
-    def __init__(self, thread: ThreadState, seconds: float | None = None) -> None:
-        self.thread = thread
-        self.seconds = seconds
-        self.exception: Interrupted | None = None
-        self.timer: Timer | None = None
-
-    def arm(self, deadline: int) -> None:
-        """Interrupt the thread at `deadline` (ticks); one that has passed interrupts it when it first parks."""
-        if deadline <= scheduler.now:
-            self.exception = Interrupted(self)
-            scheduler.postpone(self.thread, self.exception)
-        else:
-            self.timer = timers.arm(deadline, self._fire)
-
-    def close(self) -> None:
-        """The frame is left: disarm the timer and withdraw an interrupt that was not delivered yet."""
-        timer = self.timer
-        if timer is not None:
-            timers.cancel(timer)
-        if self.exception is not None:
-            scheduler.withdraw(self.thread, self.exception)
-            # The interrupt refers to its token, which is this: no cycle is left behind.
-            self.exception = None
-
-    def timeout_error(self) -> TimeoutError:
-        """The error that the owning frame raises."""
-        if self.seconds is None:
-            return TimeoutError("the deadline has passed")
-        error = TimeoutError(f"timed out after {self.seconds} s")
-        error.seconds = self.seconds
-        return error
-
-    def _fire(self, _: object) -> None:
-        self.exception = Interrupted(self)
-        scheduler.interrupt_politely(self.thread, self.exception)
+# The resumption value of a thread whose timed wait is over.
+_EXPIRED: Any = type("Expired", (), {"__slots__": (), "__repr__": lambda self: "EXPIRED"})()
 
 
 def park_timed(kind: str, target: Any, seconds: float | None, done: Callable[[], bool] | None = None) -> Any:
     """As scheduler.park(), but for `seconds` at most; None waits for ever.
 
     done: goes on waiting until this is true, whoever schedules the thread meanwhile.
-    Yields.  Raises coro.TimeoutError when the time is over; a value that came at the same moment wins.
+    Yields.  Raises coro.TimeoutError when the time is over; a value that came at the same moment wins.  The timeout
+    is no interrupt: the timer wakes the thread, so it works inside shielded() too.
     """
     if seconds is None:
-        value = scheduler.park(kind, target)
+        value = _park(kind, target)
         while done is not None and not done():
-            value = scheduler.park(kind, target)
+            value = _park(kind, target)
         return value
-    deadline = Deadline(scheduler.current_thread(kind), seconds)
     ticks = seconds_to_ticks(seconds, what="timeout")
-    deadline.arm(scheduler.clock() + ticks if ticks else 0)
+    me = scheduler.current_thread(kind)
+    timer = _arm(min(scheduler.clock() + ticks, FOREVER_TICKS), _wake_expired, me)
     try:
-        value = scheduler.park(kind, target)
-        while done is not None and not done():
-            value = scheduler.park(kind, target)
-        return value
-    except Interrupted as interrupt:
-        if interrupt is not deadline.exception:
-            raise
-        raise deadline.timeout_error() from None
+        while True:
+            value = _park(kind, target)
+            if done is None:
+                if value is not _EXPIRED:
+                    return value
+            elif done():
+                return value
+            if timer[2] is None:
+                raise timeout_error(seconds)
     finally:
-        deadline.close()
+        if timer[2] is not None:
+            timers.cancel(timer)
+
+
+def timeout_error(seconds: float) -> TimeoutError:
+    """The error of a timeout of `seconds`."""
+    error = TimeoutError(f"timed out after {seconds} s")
+    error.seconds = seconds
+    return error
+
+
+def _wake_expired(thread: ThreadState) -> None:
+    if not thread.scheduled:
+        thread.scheduled = True
+        thread.resumption = _EXPIRED
+        scheduler.ready.append(thread)
 
 
 def _wake_sleeper(thread: ThreadState) -> None:

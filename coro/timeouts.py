@@ -25,11 +25,10 @@ from coro.loop import loop
 from coro.scheduler import scheduler
 from coro.shield import OwnInterrupt
 from coro.state import ThreadState
-from coro.thread import main_thread
-from coro.timed import Deadline, timers
+from coro.timed import timeout_error, timers
 from coro.timers import Timer
 
-__all__ = ["TimeoutScope", "deadline", "timeout", "with_timeout"]
+__all__ = ["Alarm", "TimeoutScope", "deadline", "timeout", "with_timeout"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,7 +125,7 @@ def _check_callable(function: object) -> None:
 
 
 def _timeout_error(seconds: float | None) -> TimeoutError:
-    return Deadline(main_thread, seconds).timeout_error()
+    return TimeoutError("the deadline has passed") if seconds is None else timeout_error(seconds)
 
 
 class TimeoutScope:

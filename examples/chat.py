@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import socket
+import sys
 from typing import Any
 
 import coro
@@ -204,7 +205,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.chat", description="Serve a chat room.")
     parser.add_argument("--host", default="127.0.0.1", help="address or name to listen at (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen at; 0, the default, takes a free one")
-    coro.run(serve, parser.parse_args())
+    try:
+        coro.run(serve, parser.parse_args())
+    except (OSError, ValueError) as error:
+        # A port that is taken, or out of range.
+        sys.exit(f"chat: {error}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ client has finished, an error is an exception.
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 import coro
@@ -48,7 +49,11 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address or name to listen at (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen at; 0, the default, takes a free one")
     parser.add_argument("--unix", metavar="PATH", help="listen at a Unix socket instead")
-    coro.run(serve, parser.parse_args())
+    try:
+        coro.run(serve, parser.parse_args())
+    except (OSError, ValueError) as error:
+        # A port that is taken, or out of range.
+        sys.exit(f"echo_server: {error}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import itertools
 import socket
+import sys
 from typing import Any
 
 import coro
@@ -112,7 +113,11 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address or name to listen at (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen at; 0, the default, takes a free one")
     parser.add_argument("--show", type=int, default=200, help="bytes to print of each piece (%(default)s)")
-    coro.run(serve, parser.parse_args())
+    try:
+        coro.run(serve, parser.parse_args())
+    except (OSError, ValueError) as error:
+        # A port that is taken, or out of range.
+        sys.exit(f"spy: {error}")
 
 
 if __name__ == "__main__":

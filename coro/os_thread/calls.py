@@ -13,7 +13,6 @@ from coro.os_thread.job import Job, served
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 from coro.thread import coro, main_thread
-from coro.wakeup import Wakeup
 
 __all__ = ["call_from_os_thread", "schedule_from_os_thread"]
 
@@ -48,16 +47,16 @@ def _schedule(thread: ThreadState, value: object) -> None:
 class _Call:
     """A call that another OS thread wants made in the loop, and waits for."""
 
-    __slots__ = ("args", "context", "ended", "function", "job", "kwargs", "left", "thread", "wakeup")
+    __slots__ = ("args", "context", "ended", "function", "job", "kwargs", "left", "thread", "token")
 
     def __init__(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], wakeup: Wakeup
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], token: object
     ) -> None:
         self.function = function
         self.args = args
         self.kwargs = kwargs
         self.context = copy_context()
-        self.wakeup = wakeup
+        self.token = token
         # The job that the calling OS thread is at, if it serves a pool.
         self.job: Job | None = getattr(served, "job", None)
         self.thread: coro | None = None
@@ -69,7 +68,7 @@ class _Call:
 
     def begin(self) -> None:
         """Start the thread.  In the loop, perhaps in a later one than the caller's."""
-        if self.left or self.wakeup is not loop.wakeup:
+        if self.left or self.token is not loop.token:
             return
         self.thread = thread = coro(self.function, self.args, self.kwargs)
         thread.context = self.context
@@ -102,19 +101,19 @@ def call_from_os_thread(function: Callable[..., T], /, *args: Any, **kwargs: Any
     """
     if not callable(function):
         raise TypeError(f"call_from_os_thread() needs a function to call, got {function!r}")
-    wakeup = loop.wakeup
-    if wakeup is None:
+    token = loop.token
+    if token is None:
         raise RuntimeError("call_from_os_thread() needs a running event loop, and there is none")
     if get_ident() == scheduler.os_thread_ident:
         raise RuntimeError(
             "call_from_os_thread() was called in the loop's own OS thread, which would wait for itself; "
             "call the function, or spawn() a thread for it"
         )
-    call = _Call(function, args, kwargs, wakeup)
+    call = _Call(function, args, kwargs, token)
     loop.post(call.begin)
     try:
         while not call.ended.acquire(timeout=_LOOK_S):
-            if loop.wakeup is not wakeup:
+            if loop.token is not token:
                 raise RuntimeError(f"the event loop ended before the call of {function!r} in it did")
     except BaseException:
         call.leave()

@@ -13,7 +13,6 @@ from typing import Any
 
 from coro.loop import loop
 from coro.state import ThreadState
-from coro.wakeup import Wakeup
 
 __all__ = ["Job", "served"]
 
@@ -34,7 +33,7 @@ class Job:
         "name",
         "value",
         "waiter",
-        "wakeup",
+        "token",
     )
 
     def __init__(
@@ -48,7 +47,7 @@ class Job:
         # None once the caller has left.
         self.waiter: ThreadState | None = waiter
         # Which loop the caller waits in: a loop has a wake-up descriptor of its own.
-        self.wakeup: Wakeup | None = loop.wakeup
+        self.token: object = loop.token
         self.begun = False
         self.abandoned = False
         self.done = False
@@ -63,7 +62,7 @@ class Job:
 
     def count(self, *, at_work: bool) -> None:
         """Tell a fake clock whether an OS thread is at work on this for the loop that it was begun in."""
-        if at_work is not self.counted and self.wakeup is loop.wakeup:
+        if at_work is not self.counted and self.token is loop.token:
             self.counted = at_work
             loop.outside_calls += 1 if at_work else -1
 

@@ -224,7 +224,7 @@ class OSThreadPool:
         error = job.error
         job.drop_call()
         job.value = job.error = None
-        if error is not None and self.report_late_failures and job.wakeup is loop.wakeup:
+        if error is not None and self.report_late_failures and job.token is loop.token:
             spawn(_fail, error, thread_name=f"late failure of {job.name}")
 
     # -- the OS threads' side
@@ -251,7 +251,7 @@ class OSThreadPool:
         served.job = job
         job.run()
         served.job = None
-        if loop.wakeup is job.wakeup:
+        if loop.token is job.token:
             loop.post(self._finish, job)
 
     def _next(self, worker: _Worker) -> bool:
@@ -305,6 +305,8 @@ def _after_in_child() -> None:
 
 
 default_pool = OSThreadPool()
+# A process whose loop has ended keeps no OS threads in stock.
+loop.at_close.append(default_pool.dismiss_idle)
 
 
 def in_os_thread(function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:

@@ -74,6 +74,8 @@ class KqueuePoller:
 
     def remove_process(self, key: int) -> None:
         kernel = self._kernel
+        if -key in self._ended:
+            self._ended.remove(-key)
         try:
             self._change(-key, kernel.KQ_FILTER_PROC, kernel.KQ_EV_DELETE)
         except OSError as error:

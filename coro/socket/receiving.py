@@ -33,7 +33,8 @@ _recvmsg = _socket.socket.recvmsg
 _recvmsg_into = _socket.socket.recvmsg_into
 
 _yield_slice = scheduler.yield_slice
-_MSG_DONTWAIT = socket.MSG_DONTWAIT
+# The kernel never waits for urgent data, nor for the queue of errors; that there is none says nothing of the rest.
+_AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_OOB | getattr(socket, "MSG_ERRQUEUE", 0)
 _MSG_PEEK = socket.MSG_PEEK
 _MSG_WAITALL = socket.MSG_WAITALL
 # The most buffers that one readv(2) takes.
@@ -99,10 +100,7 @@ class ReceivingSocket(CoroSocket):
     def _waits_for_all(self, flags: int) -> bool:
         """Whether MSG_WAITALL has a meaning here; the kernel ignores it for a descriptor that does not block."""
         return bool(
-            flags & _MSG_WAITALL
-            and not flags & _MSG_DONTWAIT
-            and self._seconds != 0
-            and self.type == socket.SOCK_STREAM
+            flags & _MSG_WAITALL and not flags & _AT_ONCE and self._seconds != 0 and self.type == socket.SOCK_STREAM
         )
 
     def _peek_all(self, bufsize: int, flags: int) -> bytes:
@@ -194,7 +192,7 @@ class ReceivingSocket(CoroSocket):
     def _read(self, operation: Callable[..., T], *arguments: Any, flags: int = 0) -> T:
         """Do a reading operation, waiting as often as the kernel says EAGAIN."""
         descriptor = self._descriptor
-        if flags & _MSG_DONTWAIT or self._seconds == 0:
+        if flags & _AT_ONCE or self._seconds == 0:
             # Not to wait: the kernel is asked, whatever the flag says.
             spend_act()
             return operation(self, *arguments)

@@ -13,7 +13,7 @@ from coro.clock import seconds_to_ticks
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 from coro.thread import coro, main_thread
-from coro.timed import Deadline, timers
+from coro.timed import timeout_error, timers
 
 __all__ = [
     "as_threads",
@@ -49,13 +49,13 @@ def wait_until(granted: Callable[[Any], bool], kind: str, target: Any, timeout: 
     me = scheduler.current_thread(kind)
     ticks = seconds_to_ticks(timeout, what="timeout")
     if ticks == 0:
-        raise Deadline(me, timeout).timeout_error()
+        raise timeout_error(timeout)
     timer = timers.arm(scheduler.clock() + ticks, scheduler.wake, me)
     try:
         while not granted(scheduler.park(kind, target)):
             # A timer that has fired has no action any more.
             if timer[2] is None:
-                raise Deadline(me, timeout).timeout_error()
+                raise timeout_error(timeout)
     finally:
         timers.cancel(timer)
 

@@ -76,7 +76,10 @@ class FakePoller:
             if ready or timeout_ns == 0:
                 return ready
             if loop.outside_calls or (self.real is not None and timeout_ns is None):
-                if self._wait_for_real():
+                if self.real is not None:
+                    return self.real.poll(_REAL_WAIT_NS)
+                loop.wait_for_post(_REAL_WAIT_NS)
+                if loop.posted:
                     return ready
                 continue
             if timeout_ns is None:
@@ -93,8 +96,3 @@ class FakePoller:
 
     def fileno(self) -> int:
         return -1 if self.real is None else self.real.fileno()
-
-    def _wait_for_real(self) -> bool:
-        """Wait a little, in real time, for another OS thread or a real descriptor; True if the loop has work."""
-        loop.wait_for_post(_REAL_WAIT_NS)
-        return bool(loop.posted)

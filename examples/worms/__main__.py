@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 import coro
 from examples.worms.arena import Arena
-from examples.worms.colony import Colony
+from examples.worms.colony import MAX_WORMS, Colony
 from examples.worms.view import Sessions, attend
 from examples.worms.visitor import Visitor
 
@@ -27,6 +27,8 @@ THREADS_IN_TABLE = 25
 
 def serve(options: argparse.Namespace) -> int:
     """Run the arena; returns the exit status."""
+    if not 0 <= options.worms <= MAX_WORMS:
+        raise ValueError(f"worms must be 0 to {MAX_WORMS}, got {options.worms}")
     dice = random.Random(options.seed)
     width, height = options.arena
     colony = Colony(Arena(width, height, dice), dice)
@@ -125,7 +127,11 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--demo", action="store_true", help="without a terminal on stdin: visit, print, and exit")
     parser.add_argument("--frames", type=int, default=0, help="with --demo: print so many frames and exit")
     options = parser.parse_args(arguments)
-    sys.exit(coro.run(serve, options))
+    try:
+        sys.exit(coro.run(serve, options))
+    except (OSError, ValueError) as error:
+        # A port that is taken, a size out of range ...
+        sys.exit(f"worms: {error}")
 
 
 if __name__ == "__main__":

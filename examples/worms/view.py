@@ -111,7 +111,7 @@ class View:
         self.telnet = Telnet(allowed=(ECHO, SGA), allowed_to_peer=(NAWS, SGA))
         self.telnet.offer(ECHO, SGA)
         self.telnet.ask(NAWS)
-        self.resize(*DEFAULT_SIZE)
+        self.screen = Screen(*DEFAULT_SIZE)
         self.centre()
 
     # -- the reader
@@ -190,14 +190,13 @@ class View:
         self.scroll(0, 0)
 
     def resize(self, columns: int, rows: int) -> None:
-        """Make the window so large, within limits; it stays where it is, as far as it can."""
+        """Make the window so large, within limits, around what is in its middle."""
         columns = min(max(columns, SMALLEST_SIZE[0]), LARGEST_SIZE[0])
         rows = min(max(rows, SMALLEST_SIZE[1]), LARGEST_SIZE[1])
+        self.left += (self.screen.columns - columns) // 2
+        self.top += (self.screen.rows - rows) // 2
         self.screen = Screen(columns, rows)
-        if self.frames:
-            self.scroll(0, 0)
-        else:
-            self.centre()
+        self.scroll(0, 0)
 
     @staticmethod
     def _clamp(start: int, window: int, arena: int) -> int:

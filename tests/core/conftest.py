@@ -24,6 +24,9 @@ def settings_of_a_new_process() -> Iterator[None]:
     _set_defaults()
     yield
     _set_defaults()
+    if loop.running:
+        # The test that left it so has failed; those that follow need not.
+        loop.close()
 
 
 def _set_defaults() -> None:

@@ -1,6 +1,7 @@
 """Context variables: a thread inherits a copy of its spawner's, taken when it is made."""
 
 import contextvars
+import weakref
 from decimal import Decimal, getcontext, localcontext
 
 import pytest
@@ -59,6 +60,28 @@ def test_carrier_hands_nothing_on_to_its_next_thread() -> None:
             assert first.dead
             coro.sleep_relative(1)
             assert coro.spawn(variable.get).result() == "unset"
+
+    testing.run(main, real_descriptors=False)
+
+
+def test_values_of_an_ended_thread_die_with_it() -> None:
+    class Value(str):
+        """A str that can be watched."""
+
+        __slots__ = ("__weakref__",)
+
+    def main() -> None:
+        watched: list[weakref.ref[Value]] = []
+
+        def hold() -> None:
+            value = Value("held")
+            watched.append(weakref.ref(value))
+            variable.set(value)
+
+        coro.spawn(hold).join()
+        # Its carrier is parked now, and the loop has had its turn.
+        coro.sleep_relative(1)
+        assert [reference() for reference in watched] == [None]
 
     testing.run(main, real_descriptors=False)
 

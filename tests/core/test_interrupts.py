@@ -63,18 +63,26 @@ def test_thread_resumes_with_the_exception_or_an_instance_of_the_class(exception
     testing.run(main, real_descriptors=False)
 
 
-def test_interrupted_sleeper_wakes_at_once_and_its_timer_is_gone() -> None:
+@pytest.mark.parametrize(
+    "sleep",
+    [
+        lambda: coro.sleep_relative(1000),
+        lambda: coro.sleep_absolute(coro.get_now() + 1000 * coro.ticks_per_sec),
+        lambda: coro.sleep_relative(10**9),
+    ],
+)
+def test_interrupted_sleeper_wakes_at_once_and_its_timer_is_gone(sleep: Callable[[], None]) -> None:
     def main() -> None:
         caught: list[str] = []
 
-        def sleep() -> None:
+        def wait() -> None:
             try:
-                coro.sleep_relative(1000)
+                sleep()
             except coro.WakeUp:
                 caught.append("awake")
             coro._yield()
 
-        thread = coro.spawn(sleep)
+        thread = coro.spawn(wait)
         coro.sleep_relative(1)
         begin = coro.get_now()
         thread.raise_exception(coro.WakeUp)
@@ -470,6 +478,9 @@ def test_data_wins_over_a_timeout_of_the_same_moment_once(yielded_before: bool) 
                 seen.append("data")
             except coro.TimeoutError:
                 seen.append("timeout")
+            # The timeout that came too late was withdrawn when its frame was left.
+            coro.yield_slice()
+            coro.sleep_relative(1)
 
         thread = coro.spawn(read)
         coro.yield_slice()
@@ -478,12 +489,115 @@ def test_data_wins_over_a_timeout_of_the_same_moment_once(yielded_before: bool) 
         clock.advance(1)
         thread.join()
         assert seen == ["data"]
-        # The timeout that came too late is gone.
-        coro.yield_slice()
+        assert thread.error is None
         os.close(read_end)
         os.close(write_end)
 
     testing.run(main)
+
+
+@pytest.mark.parametrize(
+    "yield_once", [coro.yield_slice, lambda: coro.sleep_relative(0), lambda: coro.sleep_absolute(0)]
+)
+def test_timeout_of_a_thread_that_only_yielded_comes_at_once(yield_once: Callable[[], None]) -> None:
+    def main() -> None:
+        clock = scheduler.clock
+        assert isinstance(clock, FakeClock)
+        coro.set_latency_warning(0)
+        seen: list[str] = []
+
+        def body() -> None:
+            yield_once()
+            seen.append("went on")
+
+        def limited() -> None:
+            with pytest.raises(coro.TimeoutError):
+                coro.with_timeout(1, body)
+
+        thread = coro.spawn(limited)
+        coro.yield_slice()
+        # Now it stands in the queue, and the timer falls due before its turn comes.
+        clock.advance(1)
+        assert thread.scheduled
+        coro.yield_slice()
+        assert thread.result() is None
+        assert seen == []
+
+    testing.run(main, real_descriptors=False)
+
+
+@pytest.mark.parametrize("seconds", [1, 0])
+def test_outer_timeout_passes_an_inner_one(seconds: float) -> None:
+    """Only the frame that armed it turns the interrupt into TimeoutError."""
+
+    def main() -> None:
+        never = coro.spawn(coro._yield)
+        begin = coro.get_now()
+        seen: list[str] = []
+
+        def inner() -> None:
+            try:
+                never.join(5)
+            except coro.TimeoutError:
+                seen.append("the inner one")
+
+        with pytest.raises(coro.TimeoutError, match=f"timed out after {seconds} s"):
+            coro.with_timeout(seconds, inner)
+        assert coro.get_now() - begin == seconds * coro.ticks_per_sec
+        with pytest.raises(coro.TimeoutError, match="timed out after 2 s"):
+            coro.with_timeout(7, never.join, 2)
+        assert seen == []
+        never.schedule()
+
+    testing.run(main, real_descriptors=False)
+
+
+@pytest.mark.parametrize("exception", [coro.Interrupted, coro.Shutdown, KeyError])
+def test_other_interrupts_pass_a_wait_with_timeout_as_they_are(exception: type[BaseException]) -> None:
+    def main() -> None:
+        coro.set_exception_notifier(lambda thread, error: None)
+        never = coro.spawn(coro._yield)
+        joiner = coro.spawn(never.join, 5)
+        coro.sleep_relative(1)
+        joiner.raise_exception(exception)
+        joiner.join()
+        assert type(joiner.error) is exception
+        never.schedule()
+
+    testing.run(main, real_descriptors=False)
+
+
+def test_flood_of_wake_ups_cannot_hold_a_timeout_off() -> None:
+    """In Shrapnel a stream of events could, for ever: each found the thread scheduled when the timer fired."""
+
+    def main() -> None:
+        clock = scheduler.clock
+        assert isinstance(clock, FakeClock)
+        coro.set_latency_warning(0)
+        never = coro.spawn(coro._yield)
+        timed_out_at: list[int] = []
+
+        def join() -> None:
+            with pytest.raises(coro.TimeoutError):
+                never.join(1)
+            timed_out_at.append(coro.get_now())
+
+        thread = coro.spawn(join)
+        coro.yield_slice()
+        begin = coro.get_now()
+        wake_ups = 0
+        while not thread.dead:
+            # Whenever the loop comes to its timers, the thread is scheduled already.
+            thread.schedule("data")
+            clock.advance(0.25)
+            wake_ups += 1
+            coro.yield_slice()
+            coro.yield_slice()
+        assert wake_ups <= 6
+        assert timed_out_at[0] - begin <= 1.5 * coro.ticks_per_sec
+        never.schedule()
+
+    testing.run(main, real_descriptors=False)
 
 
 @pytest.mark.parametrize("first", ["sleeper", "timeout"])

@@ -161,7 +161,7 @@ def test_wrong_timeout_is_refused_before_the_loop_starts(
     thread.shutdown()
 
 
-@pytest.mark.parametrize("what", ["poller", "wake-up descriptor"])
+@pytest.mark.parametrize("what", ["coro.loop.loop.poller_factory", "coro.loop.Wakeup"])
 def test_loop_that_cannot_open_leaves_nothing_behind(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Out of descriptors: the thread of run() must not wait for the next loop."""
 
@@ -169,11 +169,26 @@ def test_loop_that_cannot_open_leaves_nothing_behind(what: str, monkeypatch: pyt
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with monkeypatch.context() as patch:
-        if what == "poller":
-            patch.setattr(loop, "poller_factory", refuse)
-        else:
-            patch.setattr("coro.loop.Wakeup", refuse)
+        patch.setattr(what, refuse)
+        # The pipe of an earlier loop would serve.
+        patch.setattr(loop, "_pipe", None)
         with pytest.raises(OSError, match="Too many open files"):
+            coro.run(int)
+    assert not coro.coro_is_running()
+    assert not coro.all_threads
+    assert coro.run(lambda: "works again") == "works again"
+
+
+@pytest.mark.parametrize("what", ["coro.collector.install", "coro.hooks.install", "coro.signals.installed"])
+def test_interrupt_while_the_loop_opens_leaves_nothing_behind(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SIGINT before the loop's own handling holds is raised wherever it comes."""
+
+    def interrupt(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(what, interrupt)
+        with pytest.raises(KeyboardInterrupt):
             coro.run(int)
     assert not coro.coro_is_running()
     assert not coro.all_threads

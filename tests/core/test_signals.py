@@ -310,12 +310,13 @@ def test_keyboard_interrupt_is_never_raised_inside_the_runtime() -> None:
                 ended += 1
 
         def main():
+            # From here on the loop's own handling holds, until the signal has ended the loop.
+            send_later(0.001 + 0.01 * random.random(), signal.SIGINT)
             while True:
                 coro.spawn(worker)
                 coro.sleep_relative(0.0003)
 
         for number in range(150):
-            send_later(0.001 + 0.01 * random.random(), signal.SIGINT)
             try:
                 coro.run(main)
                 print(number, "returned")

@@ -23,7 +23,6 @@ from coro.os_thread import (
     in_os_thread,
 )
 from coro.testing import run as run_in_fake_time
-from coro.timed import Deadline
 from tests.os_thread.waiting import LIMIT_S, fail, interrupt_begun, wait_until
 
 
@@ -241,10 +240,8 @@ def submitted(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
 
 def test_interrupt_that_is_due_already_comes_before_the_call_is_begun(submitted: list[Job]) -> None:
     def main() -> None:
-        deadline = Deadline(coro.current(), 0)
-        deadline.arm(0)
-        with pytest.raises(coro.Interrupted):
-            in_os_thread(int)
+        with pytest.raises(coro.TimeoutError):
+            coro.with_timeout(0, in_os_thread, int)
 
     coro.run(main)
 

@@ -1,50 +1,16 @@
-"""The pollers that the contract tests are run with."""
+"""Each contract test gets each poller in turn."""
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import select
+import socket
+from collections.abc import Iterator
 
 import pytest
 
-from coro.poller import Poller
-from coro.poller.epoll import EpollPoller
-from coro.poller.kqueue import KqueuePoller
-from coro.testing import FakeClock, FakePoller
-from tests.poller import simulated_kqueue
-from tests.poller.reference import PollPoller
+from tests.poller.subjects import SUBJECTS, Pair, Subject
 
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A poller under test, and what may be asked of it.
-
-    clock: the clock that its waits are measured with.
-    is_kqueue: it sorts hang-ups in another way.
-    """
-
-    poller: Poller
-    clock: Callable[[], int] = time.monotonic_ns
-    is_kqueue: bool = False
-
-    def poll(self, timeout_ns: int | None = 0) -> dict[int, int]:
-        """What one poll reports: key to events."""
-        ready: dict[int, int] = {}
-        for key, events in self.poller.poll(timeout_ns):
-            ready[key] = ready.get(key, 0) | events
-        return ready
-
-
-def _fake() -> Subject:
-    clock = FakeClock()
-    return Subject(FakePoller(clock, EpollPoller()), clock)
-
-
-SUBJECTS: dict[str, Callable[[], Subject]] = {
-    "epoll": lambda: Subject(EpollPoller()),
-    "fake over epoll": _fake,
-    "kqueue, simulated": lambda: Subject(KqueuePoller(simulated_kqueue), is_kqueue=True),
-    "reference": lambda: Subject(PollPoller()),
-}
+if not hasattr(select, "epoll"):
+    # The subjects stand on Linux's epoll, the simulated kqueue too.
+    collect_ignore_glob = ["test_*.py"]
 
 
 @pytest.fixture(params=SUBJECTS)
@@ -52,3 +18,22 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     made = SUBJECTS[request.param]()
     yield made
     made.poller.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """Two connected stream sockets."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.fixture
+def tcp_pair() -> Iterator[Pair]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, _ = server.accept()
+    with ours, theirs:
+        yield ours, theirs

@@ -1,6 +1,7 @@
 """Group: its threads end before its block does, and nothing that they raise is lost."""
 
 import gc
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import coro
 import coro.testing
 from coro.exceptions import Interrupted
 from coro.group import Group
+from coro.shield import shielded
 from coro.state import ThreadState
 from coro.timed import timers
 from coro.timeouts import timeout, with_timeout
@@ -62,6 +64,12 @@ def after(seconds: float, value: object = None) -> object:
     if isinstance(value, BaseException):
         raise value
     return value
+
+
+def fail(seconds: float) -> None:
+    """Sleep, then raise KeyError."""
+    coro.sleep_relative(seconds)
+    raise KeyError
 
 
 def with_clean_up(steps: list[object], seconds: float, step: object = "cleaned up") -> None:
@@ -364,6 +372,19 @@ def test_owner_that_cancels_a_thread_of_its_own_by_another_exception() -> None:
     assert run(main) == 0
 
 
+def test_owner_that_cancels_a_thread_and_does_not_block_again_is_not_interrupted() -> None:
+    def main() -> float:
+        watch = Watch()
+        with pytest.raises(ExceptionGroup), Group() as group:
+            group.spawn(with_clean_up, [], 1)
+            coro.yield_slice()
+            group.spawn(after, 60).raise_exception(KeyError("early"), cancel_start=True)
+        coro.sleep_relative(5)
+        return watch.seconds
+
+    assert run(main) == 6
+
+
 def test_failure_handed_on_is_not_notified_and_has_its_traceback(notified: list[BaseException]) -> None:
     def fails_here() -> None:
         raise KeyError
@@ -424,6 +445,18 @@ def test_interrupt_of_the_owner_leaves_bare_after_the_threads(error: type[BaseEx
 
     assert run(main) == 3
     assert steps == ["cleaned up"]
+
+
+def test_interrupt_that_waited_for_a_shield_in_the_body_leaves_bare() -> None:
+    def main() -> None:
+        me = coro.current()
+        timers.arm(coro.get_now() + SECOND, lambda _: me.raise_exception(coro.WakeUp))
+        with pytest.raises(coro.WakeUp), Group() as group:
+            group.spawn(after, 60)
+            with shielded():
+                coro.sleep_relative(2)
+
+    run(main)
 
 
 @pytest.mark.parametrize("body_s", [0, 60], ids=["joining", "in the body"])
@@ -834,14 +867,17 @@ def test_group_can_be_used_once_and_in_threads_only() -> None:
     run(main)
 
 
-@pytest.mark.parametrize("error", [None, KeyError(), coro.Shutdown()])
-def test_groups_that_have_ended_are_no_work_for_the_collector(error: BaseException | None) -> None:
+@pytest.mark.parametrize("ending", ["well", "failure", "interrupt in the body", "interrupt while joining"])
+def test_groups_that_have_ended_are_no_work_for_the_collector(ending: str) -> None:
     def one() -> None:
+        me = coro.current()
+        if "interrupt" in ending:
+            timers.arm(coro.get_now() + SECOND // 2, lambda _: me.raise_exception(coro.WakeUp))
         try:
             with Group() as group:
-                group.spawn(after, 1, error)
-                coro.sleep_relative(2)
-        except ExceptionGroup:
+                group.spawn(fail if ending == "failure" else after, 1)
+                coro.sleep_relative(0 if "joining" in ending else 2)
+        except (ExceptionGroup, coro.WakeUp):
             pass
 
     def main() -> int:
@@ -856,6 +892,51 @@ def test_groups_that_have_ended_are_no_work_for_the_collector(error: BaseExcepti
         assert run(main) < 10
     finally:
         gc.enable()
+
+
+def test_finaliser_that_the_collector_runs_cannot_wait_and_does_not_hang() -> None:
+    raised: list[BaseException] = []
+
+    class Circle:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            try:
+                with Group() as group:
+                    group.spawn(after, 60)
+            except BaseException as error:
+                raised.append(error)
+
+    def main() -> int:
+        Circle()
+        gc.collect()
+        coro.yield_slice()
+        return coro.get_live_coros()
+
+    assert run(main) == 1
+    assert [type(error) for error in raised] == [coro.YieldFromMain]
+
+
+def test_fork_in_the_body_leaves_the_child_nothing_to_wait_for() -> None:
+    def main() -> tuple[float, int]:
+        watch = Watch()
+        pid, status = -1, 1
+        try:
+            with Group() as group:
+                group.spawn(after, 60)
+                coro.sleep_relative(1)
+                pid = coro.fork()
+                if pid:
+                    group.shutdown()
+            status = 42
+        finally:
+            if not pid:
+                # Whatever happened, the child must not go on with the tests.
+                os._exit(status)
+        return watch.seconds, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    assert run(main) == (1, 42)
 
 
 def test_thousands_of_threads() -> None:

@@ -1,6 +1,9 @@
 """Pool: never more than so many threads at once, and everybody gets his turn."""
 
+import contextlib
+import gc
 import itertools
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -194,25 +197,27 @@ def test_stranger_that_schedules_a_waiter_gives_it_no_place() -> None:
 def test_interrupted_waiter_takes_no_place_and_spawns_nothing(interrupt_s: float) -> None:
     """Before, at and after the moment at which the place is granted."""
 
-    def main() -> tuple[str, int]:
+    def main() -> tuple[int, int]:
         pool, job = Pool(1), Job()
         pool.spawn(job)
 
         def client() -> None:
-            pool.spawn(job)
-            coro.sleep_relative(60)
+            try:
+                pool.spawn(job)
+                coro.sleep_relative(60)
+            except coro.WakeUp:
+                coro.sleep_relative(60)
 
         waiter = coro.spawn(client)
         coro.yield_slice()
-        timers.arm(coro.get_now() + round(interrupt_s * SECOND), lambda _: waiter.raise_exception(coro.Shutdown))
-        waiter.join()
+        timers.arm(coro.get_now() + round(interrupt_s * SECOND), lambda _: waiter.raise_exception(coro.WakeUp))
+        coro.sleep_relative(3)
         before = job.begun
         with timeout(5):
             pool.spawn(job).join()
-        assert (len(pool), job.largest) == (0, 1)
-        return type(waiter.error).__name__, before
+        return before, job.largest
 
-    assert run(main) == ("Shutdown", 1 if interrupt_s <= 1 else 2)
+    assert run(main) == (1 if interrupt_s <= 1 else 2, 1)
 
 
 def test_waiter_interrupted_after_the_grant_passes_the_place_on() -> None:
@@ -260,21 +265,36 @@ def test_spawn_without_waiting_works_before_the_loop() -> None:
 
 
 @pytest.mark.parametrize("name", ["spawn", "submit"])
-def test_bad_functions_and_names_take_no_place(name: str) -> None:
-    def main() -> None:
-        pool = Pool(1)
+def test_bad_functions_and_names_are_refused_without_waiting(name: str) -> None:
+    def main() -> float:
+        watch, pool = Watch(), Pool(1)
+        pool.spawn(Job())
         call = getattr(pool, name)
         with pytest.raises(TypeError, match="a thread needs a function to run, got 5"):
             call(5)
         with pytest.raises(TypeError, match="a thread's name must be a str, got 5"):
             call(int, thread_name=5)
-        with pytest.raises(TypeError):
-            call(int, fun=5)
-        waiting = coro.spawn(call, int)
-        waiting.join(1)
-        pool.close()
+        return watch.seconds
 
-    run(main)
+    assert run(main) == 0
+
+
+def test_spawn_that_fails_in_the_end_passes_the_place_on() -> None:
+    def main() -> float:
+        watch, pool = Watch(), Pool(1)
+        pool.spawn(Job())
+        # spawn() has an argument of that name.
+        failing = coro.spawn(lambda: pool.spawn(int, fun=5))
+        failing.observers += 1
+        waiting = coro.spawn(pool.spawn, Job())
+        with pytest.raises(TypeError, match="multiple values for argument 'fun'"):
+            failing.result()
+        with timeout(5):
+            waiting.join()
+        pool.close()
+        return watch.seconds
+
+    assert run(main) == 2
 
 
 # -- map()
@@ -366,6 +386,31 @@ def test_failure_at_the_moment_of_a_grant_starts_nothing_more() -> None:
     assert run(main) == 3
 
 
+def test_place_that_a_failed_map_no_longer_needs_is_passed_on() -> None:
+    def work(number: int) -> None:
+        coro.sleep_relative(1)
+        if number:
+            raise KeyError(number)
+
+    def main() -> list[float]:
+        watch, pool, begun = Watch(), Pool(2), []
+
+        def client() -> None:
+            coro.yield_slice()
+            pool.spawn(Job(60))
+            begun.append(watch.seconds)
+
+        clients = [coro.spawn(client) for _ in range(2)]
+        with pytest.raises(KeyError):
+            pool.map(work, range(10))
+        coro.sleep_relative(1)
+        for thread in (*clients, *pool.threads):
+            thread.shutdown()
+        return begun
+
+    assert run(main) == [1, 1]
+
+
 def test_further_failures_of_map_go_to_the_notifier(notified: list[BaseException]) -> None:
     later = OSError("in clean-up")
 
@@ -444,6 +489,31 @@ def test_call_that_is_shut_down_from_elsewhere_is_no_silent_none() -> None:
     run(main)
 
 
+def test_failed_maps_are_no_work_for_the_collector() -> None:
+    def work(number: int) -> None:
+        if number:
+            raise KeyError(number)
+        coro.sleep_relative(1)
+
+    def one(pool: Pool) -> None:
+        with contextlib.suppress(KeyError):
+            pool.map(work, range(3))
+
+    def main() -> int:
+        pool = Pool(3)
+        one(pool)
+        gc.collect()
+        for _ in range(10):
+            one(pool)
+        return gc.collect()
+
+    gc.disable()
+    try:
+        assert run(main) < 10
+    finally:
+        gc.enable()
+
+
 def test_two_maps_share_the_places() -> None:
     def main() -> tuple[list[int], list[int], int, float]:
         watch, pool, job = Watch(), Pool(2), Job()
@@ -507,6 +577,26 @@ def test_imap_does_not_run_ahead_of_who_asks() -> None:
             assert job.begun == number + 3
 
     run(main)
+
+
+def test_imap_gives_a_value_that_is_there_before_it_waits_for_a_place() -> None:
+    def main() -> float:
+        watch, pool = Watch(), Pool(2)
+        pool.spawn(Job(60))
+        values = pool.imap(Job(1), range(2))
+
+        def rival() -> None:
+            pool.spawn(Job(60))
+
+        asking = coro.spawn(next, values)
+        coro.yield_slice()
+        coro.spawn(rival)
+        assert asking.result() == 0
+        elapsed = watch.seconds
+        pool.shutdown()
+        return elapsed
+
+    assert run(main) == 1
 
 
 def test_failure_of_imap_is_raised_in_its_turn_and_ends_it() -> None:
@@ -619,28 +709,15 @@ def test_dropped_iterator_shuts_its_calls_down(notified: list[BaseException]) ->
 def test_iterator_dropped_by_another_os_thread_shuts_its_calls_down() -> None:
     def main() -> float:
         watch, pool = Watch(), Pool(2)
-        holder = [pool.imap(Job(60), range(2))]
-        with pytest.raises(coro.TimeoutError):
-            with_timeout(0, pool.imap(Job(60), range(2)).__next__)
-
-        def begin() -> None:
-            next(holder[0])
-
-        asking = coro.spawn(begin)
-        coro.sleep_relative(1)
-        asking.shutdown()
-        asking.join()
-        values: Any = pool.imap(Job(1), range(2))
-        next(values)
-        holder = [values]
-        del values
+        holder = [pool.imap(coro.sleep_relative, [1, 60])]
+        next(holder[0])
         other = threading.Thread(target=holder.clear)
         other.start()
         other.join()
         pool.close()
         return watch.seconds
 
-    assert run(main) == 2
+    assert run(main) == 1
 
 
 def test_two_threads_cannot_ask_one_iterator_at_once() -> None:
@@ -686,21 +763,28 @@ def test_close_waits_and_refuses_newcomers() -> None:
     assert run(main) == 3
 
 
-def test_close_refuses_those_who_wait() -> None:
-    def main() -> tuple[float, int]:
+@pytest.mark.parametrize("name", ["close", "shutdown"])
+def test_end_refuses_those_who_wait_at_once(name: str) -> None:
+    def main() -> tuple[list[float], int]:
         watch, pool, job = Watch(), Pool(1), Job(3)
-        pool.spawn(job)
-        waiters = [coro.spawn(pool.submit, job) for _ in range(3)]
-        coro.sleep_relative(1)
-        for waiter in waiters:
-            waiter.observers += 1
-        pool.close()
-        for waiter in waiters:
-            with pytest.raises(RuntimeError, match=r"was closed while Pool\.submit\(\) waited for a place"):
-                waiter.result()
-        return watch.seconds, job.begun
+        refused: list[float] = []
+        steps: list[object] = []
 
-    assert run(main) == (3, 1)
+        def client() -> None:
+            with pytest.raises(RuntimeError, match=r"was closed while Pool\.submit\(\) waited for a place"):
+                pool.submit(job)
+            refused.append(watch.seconds)
+
+        pool.spawn(with_clean_up, steps, 5)
+        clients = [coro.spawn(client) for _ in range(3)]
+        coro.sleep_relative(1)
+        getattr(pool, name)()
+        for thread in clients:
+            thread.result()
+        pool.close()
+        return refused, job.begun
+
+    assert run(main) == ([1] * 3, 0)
 
 
 def test_close_at_the_moment_of_a_grant_refuses_too() -> None:
@@ -764,6 +848,33 @@ def test_shutdown_does_not_wait() -> None:
     assert run(main) == 3
 
 
+def test_finaliser_that_the_collector_runs_cannot_wait_and_does_not_hang() -> None:
+    raised: list[BaseException] = []
+
+    class Circle:
+        def __init__(self, pool: Pool) -> None:
+            self.me = self
+            self.pool = pool
+
+        def __del__(self) -> None:
+            try:
+                self.pool.close()
+            except BaseException as error:
+                raised.append(error)
+
+    def main() -> float:
+        watch, pool, steps = Watch(), Pool(1), []
+        pool.spawn(with_clean_up, steps, 2)
+        coro.yield_slice()
+        Circle(pool)
+        gc.collect()
+        pool.close()
+        return watch.seconds
+
+    assert run(main) == 2
+    assert [type(error) for error in raised] == [coro.YieldFromMain]
+
+
 def test_thread_of_the_pool_cannot_wait_for_its_own_end() -> None:
     def main() -> None:
         pool = Pool(1)
@@ -773,29 +884,74 @@ def test_thread_of_the_pool_cannot_wait_for_its_own_end() -> None:
     run(main)
 
 
-def test_threads_that_the_exit_abandoned_hold_no_places() -> None:
-    pool = Pool(1)
-    steps: list[str] = []
-
-    def stubborn() -> None:
-        while True:
-            try:
-                coro.sleep_relative(60)
-            except coro.Shutdown:
-                steps.append("refused")
-
-    def main() -> None:
-        pool.spawn(stubborn)
-        coro.spawn(pool.spawn, stubborn)
-        coro.yield_slice()
-
+def run_with_survivors(main: Callable[[], None]) -> None:
+    """Run in a loop that does not wait long for threads that refuse to end."""
     former = coro.set_exit_grace(0.5)
     try:
         run(main)
     finally:
         coro.set_exit_grace(former)
-    assert steps == ["refused"]
+
+
+def stubbornly(function: Callable[..., Any], *args: Any) -> None:
+    while True:
+        try:
+            function(*args)
+        except coro.Shutdown:
+            pass
+
+
+@pytest.mark.parametrize("waiters", [0, 1])
+def test_threads_that_the_exit_abandoned_hold_no_places(waiters: int) -> None:
+    pool = Pool(1)
+
+    def main() -> None:
+        pool.spawn(stubbornly, coro.sleep_relative, 60)
+        for _ in range(waiters):
+            coro.spawn(stubbornly, pool.spawn, int)
+        coro.yield_slice()
+
+    run_with_survivors(main)
+    assert (len(pool), len(pool._waiters)) == (1, waiters)
     assert run(lambda: pool.map(abs, [-1, -2])) == [1, 2]
+    assert (len(pool), len(pool._waiters)) == (0, 0)
+
+
+def test_close_does_not_wait_for_threads_that_the_exit_abandoned() -> None:
+    pool = Pool(1)
+    run_with_survivors(lambda: (pool.spawn(stubbornly, coro.sleep_relative, 60), coro.yield_slice())[0])
+
+    run(pool.close)
+
+    assert len(pool) == 0
+
+
+def test_after_a_fork_the_places_of_the_other_threads_are_free() -> None:
+    def main() -> int:
+        pool = Pool(2)
+        first = pool.spawn(Job())
+        pool.spawn(Job(5))
+        waiter = coro.spawn(pool.spawn, Job())
+        coro.yield_slice()
+        first.joiners.insert(0, coro.current())
+        coro._yield()
+        # One place is held by a thread, the other is granted to a thread that has not run yet.
+        assert (len(pool), waiter.scheduled) == (1, True)
+        pid = coro.fork()
+        if not pid:
+            status = 1
+            try:
+                with timeout(1):
+                    pool.spawn(Job(5))
+                    pool.spawn(Job(5))
+                status = 42
+            finally:
+                os._exit(status)
+        waiter.shutdown()
+        pool.shutdown()
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    assert run(main) == 42
 
 
 @pytest.mark.parametrize(

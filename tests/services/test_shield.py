@@ -178,6 +178,7 @@ def test_block_without_interrupts_just_ends() -> None:
             coro.sleep_relative(3)
         assert shield.lifted
         assert coro.current().shield is None
+        assert len(timers) == 0
         coro.sleep_relative(100)
         return len(timers)
 
@@ -360,6 +361,19 @@ def test_no_time_inside_the_block_interrupts_a_yield() -> None:
         return watch.seconds
 
     assert run(main) == 3
+
+
+def test_reschedule_inside_the_block_takes_the_interrupt_back() -> None:
+    def main() -> float:
+        watch = Watch()
+        with shielded():
+            with timeout(0) as scope:
+                scope.reschedule(3)
+                coro.sleep_relative(1)
+            assert not scope.expired
+        return watch.seconds
+
+    assert run(main) == 1
 
 
 def test_data_wins_over_a_timeout_inside_the_block_once() -> None:

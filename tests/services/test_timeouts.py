@@ -19,7 +19,7 @@ import coro.testing
 from coro.exceptions import Interrupted
 from coro.scheduler import scheduler
 from coro.timed import timers
-from coro.timeouts import TimeoutScope, deadline, timeout, with_timeout
+from coro.timeouts import Alarm, TimeoutScope, deadline, timeout, with_timeout
 
 SECOND = coro.ticks_per_sec
 
@@ -857,17 +857,77 @@ def test_outer_alarm_comes_after_an_inner_one_that_was_caught(alarm: list[int]) 
         with_timeout(0.055, work)
 
 
-def test_loop_inside_with_timeout_is_ended_and_its_threads_clean_up(alarm: list[int]) -> None:
-    steps: list[str] = []
+@pytest.mark.parametrize("stay_s", [0, 5], ids=["inner call ends", "inner call stays"])
+def test_outer_alarm_is_kept_when_another_timer_rings_in_an_inner_call(alarm: list[int], stay_s: float) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+
+    def inner() -> None:
+        while not alarm:
+            time.sleep(0.005)
+        time.sleep(stay_s)
+
+    def outer() -> None:
+        with_timeout(5, inner)
+        time.sleep(5)
+
+    before = time.monotonic()
+    with pytest.raises(coro.TimeoutError, match=r"0\.05 s"):
+        with_timeout(0.05, outer)
+    assert time.monotonic() - before < 2
+
+
+def test_alarm_that_rings_after_the_end_is_not_heard(alarm: list[int]) -> None:
+    class Late(Alarm):
+        def _put_back(self) -> None:
+            time.sleep(0.01)
+            self._ring(signal.SIGALRM, None)
+            super()._put_back()
+
+    assert Late(0.001).call(lambda: "value", (), {}) == "value"
+
+
+def test_alarm_at_the_moment_of_the_end_is_either_or(alarm: list[int]) -> None:
+    handler = signal.getsignal(signal.SIGALRM)
+    outcomes = set()
+
+    def work(end: float) -> str:
+        while time.monotonic() < end:
+            pass
+        return "value"
+
+    for number in range(3000):
+        outcomes.add(outcome(with_timeout, 0.0001, work, time.monotonic() + 0.0001 + number % 20 * 1e-6))
+        assert signal.getsignal(signal.SIGALRM) is handler
+
+    assert outcomes <= {"value", coro.TimeoutError}
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert alarm == []
+
+
+def busy() -> None:
+    while True:
+        coro.yield_slice()
+
+
+@pytest.mark.parametrize("work", [lambda: coro.sleep_relative(5), busy], ids=["asleep", "busy"])
+def test_loop_inside_with_timeout_is_ended_and_its_threads_clean_up(
+    alarm: list[int], work: Callable[[], None]
+) -> None:
+    ends: list[object] = []
+
+    def watched() -> None:
+        try:
+            work()
+        except BaseException as error:
+            ends.append(type(error))
+            raise
 
     def main() -> None:
-        try:
-            coro.sleep_relative(5)
-        finally:
-            steps.append("cleaned up")
+        coro.spawn(watched)
+        watched()
 
     assert outcome(with_timeout, 0.05, coro.run, main) is coro.TimeoutError
-    assert steps == ["cleaned up"]
+    assert ends == [coro.Shutdown, coro.Shutdown]
     assert not coro.coro_is_running()
     assert with_timeout(5, coro.run, lambda: "value") == "value"
 

@@ -1,0 +1,79 @@
+"""The process's real stderr, whatever sys.stderr is now."""
+
+import io
+import sys
+from typing import Any
+
+import pytest
+
+import coro
+from tests.core.script import run_script
+
+
+def test_print_stderr_writes_its_arguments_as_print_does(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", replaced)
+
+    coro.print_stderr("text", 5, None, [1])
+    coro.print_stderr()
+    coro.write_stderr("no line end")
+
+    assert stderr.getvalue() == "text 5 None [1]\n\nno line end"
+    assert replaced.getvalue() == ""
+
+
+def test_saved_stderr_is_what_the_process_began_with() -> None:
+    script = """
+        import io, sys
+        sys.stderr = io.StringIO()
+        import coro
+        print(coro.saved_stderr is sys.__stderr__)
+        coro.write_stderr("seen")
+    """
+    done = run_script(script)
+    assert (done.stdout, done.stderr) == ("True\n", "seen")
+
+
+@pytest.mark.parametrize("how", ["os.close(2)", "sys.__stderr__.close()", "sys.__stderr__ = sys.stderr = None"])
+def test_stderr_that_is_gone_is_no_error(how: str) -> None:
+    script = f"""
+        import os, sys
+        if "None" in {how!r}:
+            {how}
+        import coro
+        {how}
+        coro.write_stderr("lost")
+        coro.print_stderr("lost")
+        coro.spawn(lambda: 1 / 0)
+        coro.spawn(coro.set_exit, 4)
+        coro.event_loop()
+    """
+    assert run_script(script).returncode == 4
+
+
+def test_reader_that_has_gone_is_no_error() -> None:
+    script = """
+        import os
+        read_end, write_end = os.pipe()
+        os.dup2(write_end, 2)
+        os.close(read_end)
+        import coro
+        coro.write_stderr("lost")
+        coro.spawn(coro.set_exit, 4)
+        coro.event_loop()
+    """
+    assert run_script(script).returncode in (4, 120)
+
+
+@pytest.mark.parametrize("text", [5, None, b"bytes"])
+def test_write_stderr_of_what_is_no_text_is_a_type_error(text: Any) -> None:
+    with pytest.raises(TypeError):
+        coro.write_stderr(text)
+
+
+def test_text_that_the_terminal_cannot_show_is_no_error() -> None:
+    done = run_script("import coro; coro.write_stderr('\\udc80 \\u2013 end')")
+    assert done.returncode == 0
+    assert "end" in done.stderr

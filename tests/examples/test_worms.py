@@ -1,0 +1,267 @@
+"""The worms as people meet them: `--demo`, telnet on a terminal, nc in a pipe."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pexpect
+import pytest
+
+from examples.worms.terminal import Terminal
+from tests.examples.program import HOST, ROOT, TIME_LIMIT_S, Program, python, wait_until
+
+Serve = Callable[..., Program]
+Start = Callable[..., Program]
+Spawn = pexpect.spawn
+
+
+class Watcher:
+    """A telnet on a terminal of this size, and what that terminal shows."""
+
+    def __init__(self, telnet: str, port: int, columns: int = 80, rows: int = 24) -> None:
+        self.terminal = Terminal(columns, rows)
+        self.client: Spawn[bytes] = pexpect.spawn(telnet, [HOST, str(port)], dimensions=(rows, columns))
+        self.has_ended = False
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the terminal's size, as with a mouse."""
+        self.terminal = Terminal(columns, rows)
+        self.client.setwinsize(rows, columns)
+
+    def see(self, pattern: str) -> "re.Match[str]":
+        """Wait until the terminal shows it; returns the match."""
+        deadline = time.monotonic() + TIME_LIMIT_S
+        while True:
+            text = "\n".join(self.terminal.lines())
+            if found := re.search(pattern, text, re.MULTILINE):
+                return found
+            assert time.monotonic() < deadline and not self.has_ended, f"no {pattern} in\n{text}"
+            try:
+                self.terminal.receive(self.client.read_nonblocking(65536, timeout=1))
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF:
+                self.has_ended = True
+
+
+@pytest.fixture
+def watch(require_tool: Callable[[str], str]) -> Iterator[Callable[..., Watcher]]:
+    """Give watch(port, columns, rows)."""
+    telnet = require_tool("telnet")
+    watchers: list[Watcher] = []
+
+    def join(port: int, columns: int = 80, rows: int = 24) -> Watcher:
+        watchers.append(Watcher(telnet, port, columns, rows))
+        return watchers[-1]
+
+    yield join
+    for watcher in watchers:
+        watcher.client.close(force=True)
+
+
+def test_telnet_session_from_joining_to_leaving(serve: Serve, watch: Callable[..., Watcher]) -> None:
+    server = serve("examples.worms", "--worms", 30, "--seed", 1)
+    watcher = watch(server.port)
+
+    watcher.see(r"^ worms 30  sessions 1  frames \d+  speed x1  41,14 of 160x50 +\? help$")
+    # Each key arrives at once and is not echoed: telnet is in character mode.
+    watcher.client.send("+")
+    watcher.see(r"^ worms 31 .* session-1: 1 more$")
+    watcher.client.send("*")
+    watcher.see("^ worms 1[23]\\d ")
+    watcher.client.send("\x1b[C\x1b[B")
+    watcher.see("49,18 of 160x50")
+    watcher.client.send("?")
+    watcher.see("a hundred more, a hundred less")
+    watcher.client.send("q")
+    watcher.see("Connection closed by foreign host")
+
+    assert watcher.terminal.shows_cursor
+    server.wait_for(r"session-1 has left after \d+ frames, \d+ dropped\n")
+
+
+def test_telnet_window_is_followed_when_its_size_changes(serve: Serve, watch: Callable[..., Watcher]) -> None:
+    server = serve("examples.worms", "--worms", 30)
+    watcher = watch(server.port, 100, 30)
+    watcher.see(r"\A(.*\n){29} worms 30 .{82}  \? help$")
+
+    watcher.resize(60, 12)
+
+    watcher.see(r"\A(.*\n){11} worms 30 .{43} \? help$")
+    watcher.client.send("q")
+    watcher.see("Connection closed")
+
+
+def test_two_telnets_share_the_arena(serve: Serve, watch: Callable[..., Watcher]) -> None:
+    server = serve("examples.worms", "--worms", 20)
+    one, other = watch(server.port), watch(server.port, 100, 40)
+    one.see("sessions 2")
+    other.see("sessions 2")
+
+    one.client.send("+++")
+    other.see("^ worms 23 .*session-1: 1 more")
+    other.client.send("p")
+    other.see("PAUSED")
+    one.see("help$")
+    one.client.send("q")
+    other.see("sessions 1")
+
+
+def test_ctrl_c_in_telnet_leaves(serve: Serve, watch: Callable[..., Watcher]) -> None:
+    server = serve("examples.worms", "--worms", 20)
+    watcher = watch(server.port)
+    watcher.see("sessions 1")
+
+    watcher.client.sendintr()
+
+    watcher.see("Connection closed by foreign host")
+    server.wait_for("session-1 has left")
+
+
+def test_nc_is_served_too(serve: Serve, start: Start, require_tool: Callable[[str], str]) -> None:
+    server = serve("examples.worms", "--worms", 20)
+    nc = start([require_tool("nc"), "-N", HOST, str(server.port)], has_input=True)
+
+    def shown() -> str:
+        terminal = Terminal()
+        # Three telnet commands are all that nc gets to see of telnet.
+        terminal.receive(nc.out.read_bytes()[9:])
+        return "\n".join(terminal.lines())
+
+    wait_until(lambda: " worms 20 " in shown(), "the first frame")
+    nc.type("++\n")
+    wait_until(lambda: " worms 22 " in shown(), "two worms more")
+    nc.type("q\n")
+    server.wait_for("session-1 has left")
+    nc.end_input()
+    assert nc.wait() == 0
+    assert shown().strip() == ""
+
+
+@pytest.mark.slow
+def test_stopped_client_slows_only_its_own_view(
+    serve: Serve, start: Start, watch: Callable[..., Watcher], require_tool: Callable[[str], str]
+) -> None:
+    server = serve("examples.worms", "--worms", 200)
+    slow = start([require_tool("nc"), HOST, str(server.port)], has_input=True)
+    # Faster worms, so that the kernel's buffers are full after fewer frames.
+    slow.type("fff\n")
+    watcher = watch(server.port)
+    watcher.see("speed x8")
+    slow.process.send_signal(signal.SIGSTOP)
+
+    def frames() -> int:
+        return int(watcher.see(r"frames (\d+)")[1])
+
+    def slow_size() -> int:
+        return slow.out.stat().st_size
+
+    before, began = frames(), time.monotonic()
+    watcher.see(rf"frames {before // 10 + 7}\d")
+    assert time.monotonic() - began < 9
+    assert not re.search("dropped", watcher.terminal.lines()[-1])
+
+    at_stop = slow_size()
+    slow.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: re.search(rb"\(\d\d+ dropped\)", slow.out.read_bytes()[at_stop:]), "it knows what it missed")
+
+
+@pytest.mark.slow
+def test_demo_without_a_terminal_prints_frames_and_threads() -> None:
+    began = time.monotonic()
+    done = subprocess.run(
+        python("examples.worms", "--demo"),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+        timeout=TIME_LIMIT_S,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert time.monotonic() - began < 8
+    text = done.stdout.decode()
+    assert re.match(r"Join the worms from another terminal:  telnet 127\.0\.0\.1 \d+\n200 worms crawl", text)
+    frames = re.findall(r"frame \d of 2, after \d\.\d s:\n\n((?:.*\n){24})", text)
+    assert len(frames) == 2
+    assert all(re.search(r"\n worms \d+  sessions 1  frames \d+ .*\? help\n\Z", frame) for frame in frames)
+    assert all(frame.count("●") > 10 for frame in frames)
+    pairs = zip(frames[0].splitlines(), frames[1].splitlines(), strict=True)
+    assert sum(one != other for one, other in pairs) > 10
+    rows = re.findall(r"^ *(\d+)  (.+?) +(running|waiting|runnable) +(-|\S+) +(\d+\.\d\d) ms$", text, re.MULTILINE)
+    states = {name: (state, waiting_for) for _, name, state, waiting_for, _ in rows}
+    assert len(rows) == 25
+    assert states["serve"] == ("running", "-")
+    assert states["session-1"] == states["worms accept"] == ("waiting", "read")
+    assert sum(name.startswith("worm-") for name in states) == 21
+    assert re.search(r"and 1\d\d more threads, 20\d in all", text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("frames", [1, 3])
+def test_number_of_frames_can_be_chosen(frames: int) -> None:
+    done = subprocess.run(
+        python("examples.worms", "--demo", "--frames", frames, "--worms", 5, "--arena", "60x15"),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        timeout=TIME_LIMIT_S,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.count(b"frame ") == frames
+    # Stdout knows no lines and dots, so the view is in ASCII.
+    assert b"@" in done.stdout
+    assert b"more threads" not in done.stdout
+
+
+def test_demo_at_a_terminal_goes_on_until_ctrl_c(watch: Callable[..., Watcher]) -> None:
+    command, *arguments = python("examples.worms", "--demo")
+    demo = pexpect.spawn(command, arguments, cwd=str(ROOT), timeout=TIME_LIMIT_S, encoding="utf-8")
+    try:
+        demo.expect(r"telnet 127\.0\.0\.1 (\d+)\r\n")
+        port = int(demo.match[1])
+        demo.expect_exact("Ctrl-C here to end")
+        watcher = watch(port)
+        watcher.see("sessions 1")
+
+        demo.sendintr()
+
+        demo.expect(pexpect.EOF)
+        # The visitor's terminal is given back, and the process ends well.
+        watcher.see("Connection closed by foreign host")
+        assert watcher.terminal.shows_cursor
+        demo.close()
+        assert (demo.exitstatus, demo.signalstatus) == (0, None)
+        assert "Traceback" not in demo.before
+    finally:
+        demo.close(force=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--arena", "big"], "expected WIDTHxHEIGHT, such as 160x50, got 'big'"),
+        (["--arena", "9x9"], "an arena's width must be 10 to 1000 squares, got 9"),
+        (["--port", "70000"], "a port must be 0 to 65535, got 70000"),
+        (["--host", "192.0.2.1"], "Cannot assign requested address"),
+        (["--worms", "-1"], "worms must be 0 to 1000, got -1"),
+    ],
+)
+def test_wrong_arguments_get_a_clear_error(arguments: list[str], message: str) -> None:
+    done = subprocess.run(
+        python("examples.worms", *arguments),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIME_LIMIT_S,
+    )
+
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
