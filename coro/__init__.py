@@ -27,6 +27,7 @@ from coro.clock import (
     ticks_to_usec,
     usec_to_ticks,
 )
+from coro.clocks import tsc_time
 from coro.exceptions import (
     ClosedError,
     DeadCoroutine,
@@ -122,6 +123,8 @@ __all__ = [
     "ticks_to_relative_sec",
     "ticks_to_usec",
     "usec_to_ticks",
+    # coro.clocks
+    "tsc_time",
     # coro.exceptions
     "ClosedError",
     "DeadCoroutine",

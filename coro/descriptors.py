@@ -129,7 +129,7 @@ class Descriptors:
             if not known:
                 self._dismiss(former)
             elif former.edge:
-                self._displace(former, descriptor)
+                self._displace(former, fd)
             else:
                 self._take_over(former, descriptor)
         self.table[fd] = descriptor
@@ -307,11 +307,11 @@ class Descriptors:
         former.registered = former.edge = False
 
     @staticmethod
-    def _displace(former: Descriptor, heir: Descriptor) -> None:
+    def _displace(former: Descriptor, fd: int) -> None:
         """Two sockets were made of one descriptor: who waits at the former keeps the second from waiting."""
         other = former.reader or former.writer or former.handler
         if other is not None:
-            raise SimultaneousError(heir, other, ("register", heir.fd))
+            raise SimultaneousError(scheduler.current, other, ("descriptor", fd))
         former.registered = former.edge = False
         former.readable = former.writable = True
 

@@ -1,6 +1,7 @@
 """The sending half of `coro.sock`; see `coro.socket.receiving` for the rules.
 
-Invariant: an operation that sends everything and is ended early says how far it got, in `sent_bytes`.
+Invariant: an operation that sends everything and is ended early says how far it got, in `sent_bytes`; without
+that attribute nothing was sent.
 send() is the hot path, written out in one piece.
 """
 
@@ -45,8 +46,8 @@ class SendingSocket(CoroSocket):
         """Send all of `data`; returns its length in bytes.
 
         Yields while the peer does not take it.  Raises OSError, the builtin TimeoutError (over all of the data),
-        SimultaneousError, ClosedError.  Whatever ends it early carries the number of bytes that were sent in its
-        attribute `sent_bytes`.  With settimeout(0) or MSG_DONTWAIT it sends what there is room for.
+        SimultaneousError, ClosedError.  Whatever ends it early carries the number of bytes that were sent, if any,
+        in its attribute `sent_bytes`.  With settimeout(0) or MSG_DONTWAIT it sends what there is room for.
         """
         if self._descriptor.writable:
             try:

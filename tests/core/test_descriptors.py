@@ -449,6 +449,27 @@ def test_waiting_works_in_the_next_loop_too(pipe: Pipe) -> None:
     assert testing.run(read_late, pipe) == b"x"
 
 
+def test_descriptor_of_a_socket_is_registered_anew_in_the_next_loop(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    left, right = pair
+    descriptor = Descriptor(left.fileno())
+
+    def main() -> None:
+        with pytest.raises(coro.TimeoutError):
+            descriptor.wait_readable(1)
+        reader = coro.spawn(descriptor.wait_readable)
+        coro.yield_slice()
+        right.send(b"x")
+        reader.join()
+        assert reader.error is None
+        left.recv(1)
+
+    for _ in range(2):
+        testing.run(main)
+    descriptors.close(descriptor)
+
+
 # -- the descriptors of sockets
 
 
@@ -487,28 +508,33 @@ def test_waiters_of_a_descriptor_that_is_closed_through_us_get_closed_error(
     testing.run(main)
 
 
-def test_new_owner_of_a_number_evicts_what_the_former_one_left() -> None:
+@pytest.mark.parametrize("present", ["socket", "wait_for"])
+@pytest.mark.parametrize("former", ["socket", "wait_for"])
+def test_new_owner_of_a_number_evicts_what_the_former_one_left(former: str, present: str) -> None:
     """Sockets are also closed by the collector and by os.close(), of which nobody tells the poller."""
 
+    def wait(number: int, how: str) -> None:
+        if how == "socket":
+            Descriptor(number).wait_readable()
+        else:
+            coro.wait_for_read(number)
+
     def main() -> None:
-        for wait_for_former in (lambda fd: Descriptor(fd).wait_readable(), coro.wait_for_read):
-            left, right = socket.socketpair()
-            number = left.fileno()
-            stale = coro.spawn(wait_for_former, number)
-            coro.yield_slice()
-            left.close()
-            right.close()
-            left, right = socket.socketpair()
-            with left, right:
-                assert left.fileno() == number
-                present = Descriptor(number)
-                reader = coro.spawn(present.wait_readable)
-                with pytest.raises(coro.ClosedError):
-                    stale.result()
-                right.send(b"x")
-                reader.join()
-                assert reader.error is None
-                descriptors.close(present)
+        left, right = socket.socketpair()
+        number = left.fileno()
+        stale = coro.spawn(wait, number, former)
+        coro.yield_slice()
+        left.close()
+        right.close()
+        left, right = socket.socketpair()
+        with left, right:
+            assert left.fileno() == number
+            reader = coro.spawn(wait, number, present)
+            with pytest.raises(coro.ClosedError):
+                stale.result()
+            right.send(b"x")
+            reader.join()
+            assert reader.error is None
 
     testing.run(main)
 

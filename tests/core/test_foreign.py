@@ -384,10 +384,13 @@ def test_collection_in_a_foreign_os_thread_hinders_nobody() -> None:
     assert errors == []
 
 
-def test_nothing_is_collecting_after_the_loop() -> None:
-    callbacks = list(gc.callbacks)
+def test_runtime_watches_the_collector_only_while_a_loop_runs() -> None:
+    def watchers() -> list[str]:
+        names = [getattr(callback, "__module__", "") for callback in gc.callbacks]
+        return [name for name in names if name.startswith("coro.")]
 
+    assert watchers() == []
+    assert coro.run(watchers) == ["coro.collector"]
+    assert watchers() == []
     coro.run(gc.collect)
-
-    assert gc.callbacks == callbacks
     assert scheduler.collecting is False

@@ -201,6 +201,29 @@ def test_signal_ends_the_child_as_it_ends_the_parent(fork: str) -> None:
     assert output_of(with_prelude(script), fork) == ["child cleaned", "0 True"]
 
 
+def test_work_of_a_signal_handler_is_seen_at_once_in_the_child(fork: str) -> None:
+    script = """
+        import time
+
+        def main():
+            pid = fork()
+            if pid == 0:
+                child(wait)
+            print(status_of(pid))
+
+        def wait():
+            me = coro.current()
+            signal.signal(signal.SIGUSR1, lambda signum, frame: me.schedule("from the handler"))
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            begin = time.monotonic()
+            assert coro._yield() == "from the handler"
+            assert time.monotonic() - begin < 10
+
+        coro.run(main)
+    """
+    assert output_of(with_prelude(script), fork) == ["7"]
+
+
 def test_caller_may_be_in_the_middle_of_anything(fork: str) -> None:
     script = """
         import contextvars

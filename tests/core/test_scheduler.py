@@ -133,6 +133,35 @@ def test_cancelled_thread_in_the_queue_is_skipped() -> None:
     testing.run(main, real_descriptors=False)
 
 
+def test_wake_of_a_thread_that_is_scheduled_already_changes_nothing() -> None:
+    def main() -> None:
+        got: list[Any] = []
+
+        def wait() -> None:
+            got.append(scheduler.park("test"))
+            coro.sleep_relative(1)
+            got.append("slept")
+
+        def wait_badly() -> None:
+            with pytest.raises(KeyError):
+                scheduler.park("test")
+            got.append("interrupted")
+
+        thread, interrupted = coro.spawn(wait), coro.spawn(wait_badly)
+        coro.yield_slice()
+        scheduler.wake(thread, "first")
+        scheduler.wake(thread, "second")
+        interrupted.raise_exception(KeyError)
+        scheduler.wake(interrupted, "a grant of the same turn")
+        assert list(scheduler.ready) == [thread, interrupted]
+        coro.sleep_relative(0.5)
+        assert got == ["first", "interrupted"]
+        thread.join()
+        assert got == ["first", "interrupted", "slept"]
+
+    testing.run(main, real_descriptors=False)
+
+
 def test_thread_that_was_not_started_has_no_carrier() -> None:
     def main() -> None:
         thread = coro.spawn(coro._yield)

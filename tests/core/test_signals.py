@@ -329,6 +329,62 @@ def test_keyboard_interrupt_is_never_raised_inside_the_runtime() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
 
 
+def test_sigint_at_each_clock_reading_of_the_runtime_is_not_raised_there() -> None:
+    """The clock is made of C functions, so the handler runs in the frame that read it: one of the runtime's."""
+    script = """
+        import itertools, operator
+        from coro.scheduler import scheduler
+        coro.install_signal_handlers = False
+        coro.set_exit_grace(0.5)
+
+        def clock_with_signal_at(reading):
+            times = itertools.count(scheduler.clock(), 50_000)
+            signals = itertools.chain(
+                itertools.repeat(None, reading), map(signal.raise_signal, [signal.SIGINT]), itertools.repeat(None)
+            )
+            return map(operator.itemgetter(0), zip(times, signals)).__next__
+
+        log = []
+
+        def worker():
+            try:
+                while True:
+                    for call in (coro.yield_slice, lambda: coro.sleep_relative(0.0001), join):
+                        try:
+                            call()
+                        except KeyboardInterrupt:
+                            log.append(f"raised in {call}")
+            finally:
+                log.append("cleaned")
+
+        def join():
+            coro.spawn(int).join()
+
+        def main(reading):
+            real_clock = scheduler.clock
+            for _ in range(3):
+                coro.spawn(worker)
+            coro.yield_slice()
+            scheduler.clock = clock_with_signal_at(reading)
+            try:
+                coro.sleep_relative(1000)
+            finally:
+                scheduler.clock = real_clock
+
+        for reading in range(80):
+            try:
+                coro.run(main, reading)
+                print(reading, "returned")
+            except KeyboardInterrupt:
+                if log != ["cleaned"] * 3:
+                    print(reading, log)
+            log.clear()
+        print("end")
+    """
+    done = run_script(with_prelude(script))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
 def test_keyboard_interrupt_while_the_runtime_reports_leaves_the_loop_in_order() -> None:
     script = """
         import io

@@ -13,6 +13,7 @@ import pytest
 
 import coro
 import coro.testing
+from coro.exceptions import Interrupted
 from coro.group import Group
 from coro.pool import Pool
 from coro.state import ThreadState
@@ -429,6 +430,27 @@ def test_further_failures_of_map_go_to_the_notifier(notified: list[BaseException
 
     run(main)
     assert notified == [later]
+
+
+@pytest.mark.parametrize("name", ["map", "imap"])
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), Interrupted("own")])
+def test_what_is_no_exception_ends_a_map_like_any_failure(name: str, error: BaseException) -> None:
+    def main() -> None:
+        expected = coro.DeadCoroutine if name == "imap" and isinstance(error, Interrupted) else type(error)
+        with pytest.raises(expected):
+            list(getattr(Pool(2), name)(Job(), [error, 1, 2]))
+        assert coro.get_live_coros() == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize("name", ["map", "imap"])
+def test_keyboard_interrupt_in_a_call_leaves_the_loop(name: str) -> None:
+    def main() -> None:
+        list(getattr(Pool(2), name)(Job(), [KeyboardInterrupt(), 1, 2]))
+
+    with pytest.raises(KeyboardInterrupt):
+        run(main)
 
 
 def test_failing_iterable_ends_the_map() -> None:
