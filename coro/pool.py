@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from coro.exceptions import SimultaneousError
+from coro.exceptions import DeadCoroutine, Interrupted, SimultaneousError, TimeoutError
 from coro.group import Crew, Failure, Group, notify_later, settle
 from coro.loop import loop
 from coro.runtime import spawn
@@ -107,7 +107,7 @@ class Pool:
         Takes an item when there is a place for it.  Yields.
         The first failure, of a call or of the iterable, shuts down the other calls; when they have ended it is
         raised as it is, and further ones go to the exception notifier.  An interrupt of the caller does the same.
-        Raises DeadCoroutine if a call was ended by a Shutdown from elsewhere; RuntimeError when the pool is closed;
+        Raises DeadCoroutine if an interrupt from elsewhere ended a call; RuntimeError when the pool is closed;
         TypeError; YieldFromMain outside a thread.
         """
         check_arguments(function, None)
@@ -248,16 +248,20 @@ class _MapGroup(Group):
     __slots__ = ()
 
     def _hand_on(self, failures: list[Failure]) -> None:
-        first = failures[0][1]
-        for thread, error in failures[1:]:
-            notify_later(thread, error)
+        thread, first = failures[0]
+        for other, error in failures[1:]:
+            notify_later(other, error)
+        if isinstance(first, Interrupted) and not isinstance(first, TimeoutError):
+            # As for result(): what interrupted a call must not interrupt the caller.
+            raise DeadCoroutine(thread, f"a call of Pool.map() was ended by {first!r}") from first
         # Raised while the block's own interrupt is handled, it would seem to follow from that.
         context = first.__context__
         try:
             raise first
         finally:
             first.__context__ = context
-            del first, context, failures
+            # The traceback refers to this frame, which must not refer back.
+            del thread, first, context, failures
 
 
 class _Results(Generic[T, R]):

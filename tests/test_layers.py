@@ -26,9 +26,7 @@ LAYERS = {
         "state run_queue thread timed descriptor_state descriptors scheduler loop runtime tb signals leftovers "
         "forking readiness collector hooks stderr"
     ),
-    3: (
-        "timeouts sync fifo local parallel group pool signal_handler os_thread process latency clocks shield"
-    ),
+    3: ("timeouts sync fifo local parallel group pool signal_handler os_thread process latency clocks shield"),
     4: "socket read_stream resolve server",
     5: "emulation ssl dns aio profiler testing",
     6: "inspect",
@@ -140,9 +138,7 @@ def arrow_problem(item: Import, package: str) -> str | None:
     if source == "":
         if layer <= HIGHEST_LAYER_OF_INIT:
             return None
-        return (
-            f"{package}/__init__.py imports {target} of layer {layer}; the limit is {HIGHEST_LAYER_OF_INIT}"
-        )
+        return f"{package}/__init__.py imports {target} of layer {layer}; the limit is {HIGHEST_LAYER_OF_INIT}"
     if source in LAYER_OF and layer > LAYER_OF[source]:
         return f"arrow up: {source} (layer {LAYER_OF[source]}) imports {target} (layer {layer})"
     return None
