@@ -248,7 +248,6 @@ class Server:
         except Exception as error:
             # A failing hook is reported once and removed; it must not end the accepting.
             self.report = _default_report
-            error.add_note(f"the report function of server {self.name!r} failed and was removed")
             scheduler.hook_failed(f"report function of server {self.name!r}", error)
             self.report(message)
 
@@ -282,6 +281,8 @@ def _listeners_of(given: socket.socket | Iterable[socket.socket]) -> list[sock]:
     """The sockets that a caller has made to listen, as ours."""
     if isinstance(given, socket.socket):
         given = [given]
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise TypeError(f"a server needs an address or sockets that listen, got {given!r}")
     listeners = []
     for listener in given:
         if not isinstance(listener, socket.socket):
@@ -317,10 +318,10 @@ def tcp_server(
     Returns the Server, which listens already.  Yields only if the host is a name.  Raises as listen_tcp().
     """
     _check(handler, max_connections, idle_timeout)
-    if isinstance(address, tuple):
+    if isinstance(address, tuple) and not any(isinstance(part, socket.socket) for part in address):
         listeners = listen_tcp(address, backlog=backlog, reuse_port=reuse_port)
     else:
-        listeners = [address] if isinstance(address, sock) else list(address)  # type: ignore[arg-type]
+        listeners = _listeners_of(address)
     return Server(
         listeners,
         handler,

@@ -6,9 +6,9 @@ So it is put back as it was when the object is closed, collected, or when the pr
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
-import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +27,8 @@ T = TypeVar("T")
 _IOV_MAX = os.sysconf("SC_IOV_MAX")
 # Those that are open: several may share one open file, and its O_NONBLOCK.
 _live: weakref.WeakSet[fd_sock] = weakref.WeakSet()
+_watching = False
+_exiting = False
 
 
 class _HasFileno(Protocol):
@@ -40,37 +42,31 @@ class fd_sock:
     Raises TypeError; OSError (EBADF).  A regular file is refused when it is waited for: the kernel cannot poll it.
     """
 
-    __slots__ = ("__weakref__", "_descriptor", "_identity", "_restore")
+    __slots__ = ("__weakref__", "_descriptor", "_identity", "_owes")
 
     def __init__(self, fd: int) -> None:
         if not isinstance(fd, int) or isinstance(fd, bool):
             raise TypeError(f"a descriptor must be an int, got {fd!r}")
         self._identity = _identity(fd)
-        blocking = os.get_blocking(fd)
+        # Whether the open file must be given its blocking mode back.
+        self._owes = os.get_blocking(fd)
         os.set_blocking(fd, False)
         self._descriptor = Descriptor(fd)
-        # While this is alive, the open file is owed its blocking mode.
-        self._restore: weakref.finalize[Any, Any] | None = None
-        if blocking:
-            self._owe()
         _live.add(self)
+        _watch_exit()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} fd={self.fileno()}>"
 
     def __del__(self) -> None:
-        # At the end of the process what is owed was paid by now; closing would only disturb others' last words.
-        if hasattr(self, "_restore") and not self._descriptor.closed and not sys.is_finalizing():
+        # At the end of the process what was owed is paid; closing would only disturb others' last words.
+        if not _exiting and hasattr(self, "_descriptor") and not self._descriptor.closed:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
             self.close()
 
     def fileno(self) -> int:
         """The descriptor's number, -1 once it is closed."""
         return -1 if self._descriptor.closed else self._descriptor.fd
-
-    def _owe(self) -> None:
-        if self._restore is None or not self._restore.alive:
-            self._restore = weakref.finalize(self, _restore_blocking, self._descriptor.fd, self._identity)
 
     # -- reading
 
@@ -199,10 +195,24 @@ class fd_sock:
         descriptors.close(descriptor)
         descriptor.reset()
         try:
-            if self._restore is not None:
-                self._restore()
+            self._restore()
         finally:
             os.close(descriptor.fd)
+
+    def _restore(self) -> None:
+        """Put O_NONBLOCK back, unless another of our objects goes on using the same open file: then it owes it."""
+        if not self._owes:
+            return
+        self._owes = False
+        fd = self._descriptor.fd
+        if not _make_blocking(fd, self._identity):
+            return
+        for other in list(_live):
+            if other._identity == self._identity and _is_blocking(other._descriptor.fd, self._identity):
+                # It is a duplicate, so the same open file, as stdin and stdout of a terminal are.
+                os.set_blocking(other._descriptor.fd, False)
+                other._owes = True
+                return
 
     def __enter__(self) -> Self:
         return self
@@ -258,20 +268,37 @@ def _identity(fd: int) -> tuple[int, int, int]:
     return os.getpid(), status.st_dev, status.st_ino
 
 
-def _restore_blocking(fd: int, identity: tuple[int, int, int]) -> None:
-    """Put O_NONBLOCK back, unless another of our objects goes on using the same open file: then it owes it."""
+def _is_blocking(fd: int, identity: tuple[int, int, int]) -> bool | None:
+    """Whether a descriptor blocks; None if it is not the one with this identity any more."""
     try:
         # A forked child shares the open file with its parent, which goes on using it; and the number may be
-        # another's if somebody closed it behind our back.
-        if _identity(fd) != identity:
-            return
-        os.set_blocking(fd, True)
-        for other in list(_live):
-            if other._identity == identity and other.fileno() != fd and os.get_blocking(other.fileno()):
-                # It is a duplicate (so the same open file), as stdin and stdout of a terminal are.
-                os.set_blocking(other.fileno(), False)
-                other._owe()
-                return
+        # another's, or nobody's, if somebody closed it behind our back.
+        return os.get_blocking(fd) if _identity(fd) == identity else None
     except OSError as error:
         if error.errno != errno.EBADF:
             raise
+        return None
+
+
+def _make_blocking(fd: int, identity: tuple[int, int, int]) -> bool:
+    """Take O_NONBLOCK away from a descriptor, if it is still the one with this identity; True if so."""
+    if _is_blocking(fd, identity) is None:
+        return False
+    os.set_blocking(fd, True)
+    return True
+
+
+def _watch_exit() -> None:
+    global _watching
+    if not _watching:
+        _watching = True
+        atexit.register(_restore_all)
+
+
+def _restore_all() -> None:
+    """The process ends: all that is owed is paid."""
+    global _exiting
+    _exiting = True
+    for one in list(_live):
+        if one._owes:
+            _make_blocking(one._descriptor.fd, one._identity)

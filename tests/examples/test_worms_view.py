@@ -10,7 +10,19 @@ import pytest
 
 import coro
 from coro import testing
-from examples.telnet import BREAK, IAC, INTERRUPT_PROCESS, NAWS, SB, SE
+from examples.telnet import (
+    ARE_YOU_THERE,
+    BREAK,
+    DO,
+    IAC,
+    INTERRUPT_PROCESS,
+    NAWS,
+    SB,
+    SE,
+    TIMING_MARK,
+    WILL,
+    WONT,
+)
 from examples.worms.arena import Arena
 from examples.worms.colony import Colony
 from examples.worms.terminal import Terminal
@@ -300,7 +312,7 @@ def test_plain_ascii_on_demand() -> None:
 
 @pytest.mark.parametrize(
     "farewell",
-    [b"q", b"\x03", b"\x04", b"q" * 1000, bytes((IAC, INTERRUPT_PROCESS)), bytes((IAC, BREAK)), None],
+    [b"q", b"\x03", b"\x04", b"q" * 100_000, bytes((IAC, INTERRUPT_PROCESS)), bytes((IAC, BREAK)), None],
 )
 def test_leaving_gives_the_terminal_back(farewell: bytes | None) -> None:
     def life(show: Show) -> None:
@@ -404,3 +416,27 @@ def test_keys_are_obeyed_while_nothing_is_read() -> None:
         assert show.view().frames == frames
 
     at_a_show(life, worms=100)
+
+
+def test_telnet_is_answered_between_frames() -> None:
+    def life(show: Show) -> None:
+        visitor = show.visit()
+        visitor.connection.send(bytes((IAC, DO, TIMING_MARK, IAC, DO, 99)))
+        received = b""
+        with coro.timeout(2):
+            while bytes((IAC, WILL, TIMING_MARK, IAC, WONT, 99)) not in received:
+                received += visitor.connection.recv(4096)
+
+    at_a_show(life)
+
+
+def test_are_you_there_is_answered_with_a_whole_frame() -> None:
+    def life(show: Show) -> None:
+        visitor = show.visit()
+        visitor.terminal.receive(b"\x1b[3;3Hsomebody else wrote this")
+        visitor.connection.send(bytes((IAC, ARE_YOU_THERE)))
+        visitor.watch(0.3)
+
+        assert "somebody" not in "\n".join(visitor.terminal.lines())
+
+    at_a_show(life)
