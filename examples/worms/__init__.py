@@ -6,6 +6,7 @@ arena      the arena and the worms in it: pure rules, which know neither threads
 colony     the worms' threads: crawl, sleep, crawl, sleep …; and what a visitor may do to them.
 screen     frames made of cells, and the bytes that turn one frame on a terminal into the next.
 keyboard   the bytes that a terminal sends, as keys.
+window     which part of the arena a visitor sees, and as what.
 view       a visitor's session: one thread reads the keys, one paints.
 terminal   a small terminal in memory, which understands what screen says.
 visitor    a telnet client that looks at the arena with such a terminal.

@@ -123,7 +123,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=0, help="port to listen at; 0, the default, takes a free one")
     parser.add_argument("--worms", type=int, default=200, help="how many there are at first (%(default)s)")
     parser.add_argument("--arena", type=size, default=(160, 50), metavar="WxH", help="its size (160x50)")
-    parser.add_argument("--seed", type=int, help="for the same worms again")
+    parser.add_argument("--seed", type=int, help="the seed of the dice")
     parser.add_argument("--demo", action="store_true", help="without a terminal on stdin: visit, print, and exit")
     parser.add_argument("--frames", type=int, default=0, help="with --demo: print so many frames and exit")
     options = parser.parse_args(arguments)

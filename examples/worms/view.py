@@ -1,8 +1,8 @@
-"""A visitor's session: a window on the arena, 80 by 24 or whatever size the visitor's telnet tells.
+"""A visitor's session: two threads between a connection and a window on the arena.
 
-Two threads serve it.  The reader turns what the visitor types into keys and does what they say.  The painter
-draws a frame, sends it, sleeps until the next is due.  All sessions look at one arena, so a worm that one
-visitor adds crawls through the windows of all.
+The reader turns what the visitor types into keys and does what they say.  The painter draws a frame, sends it, and
+sleeps until the next is due.  All sessions look at one arena, so a worm that one visitor adds crawls through the
+windows of all.
 
 A visitor who does not read slows nobody else down: that painter waits in send(), and when it goes on, it draws
 what is there then.  The frames that were due meanwhile are dropped and counted; no queue of old pictures grows
@@ -23,22 +23,10 @@ import coro
 from examples.telnet import ARE_YOU_THERE, BREAK, ECHO, INTERRUPT_PROCESS, NAWS, SGA, Telnet
 from examples.worms.colony import LENGTH_STEP, Colony
 from examples.worms.keyboard import Keyboard
-from examples.worms.screen import (
-    ASCII_CELLS,
-    BEGIN,
-    BLANK,
-    CELLS,
-    END,
-    HELP_STYLE,
-    STATUS_STYLE,
-    Row,
-    Screen,
-    text_row,
-)
+from examples.worms.screen import BEGIN, END
+from examples.worms.window import DEFAULT_SIZE, Window
 
 FRAMES_PER_S = 15
-DEFAULT_SIZE = (80, 24)
-SMALLEST_SIZE, LARGEST_SIZE = (20, 5), (400, 120)
 # One who takes nothing for so long is cut off, in seconds.
 PATIENCE_S = 60.0
 # One who leaves gets so long to read the last bytes, in seconds.
@@ -46,21 +34,6 @@ FAREWELL_S = 1.0
 NEWS_S = 3.0
 # Little, so that a slow visitor sees what is, not what was.
 KERNEL_BUFFER_BYTES = 16384
-
-HELP = (
-    "                                        ",
-    "  +  -   a worm more, a worm less       ",
-    "  *  /   a hundred more, a hundred less ",
-    "  l  s   longer, shorter                ",
-    "  f  w   hurry (also h), slow down      ",
-    "                                        ",
-    "  arrows or HJKL   move this view       ",
-    "  c                back to the centre   ",
-    "  p                pause this view      ",
-    "  u                lines or plain ASCII ",
-    "  q                leave                ",
-    "                                        ",
-)
 
 
 class Sessions:
@@ -88,7 +61,7 @@ class Sessions:
 
 
 class View:
-    """One session's window and settings.
+    """One session.
 
     frames, dropped: how many frames were drawn, and how many were due while the visitor did not read.
     """
@@ -98,21 +71,14 @@ class View:
         self.connection = connection
         self.colony = colony
         self.sessions = sessions
+        self.window = Window(colony.arena)
         self.frames = 0
         self.dropped = 0
         self.is_leaving = False
-        self.shows_help = False
-        # The square of the arena that stands in the upper left corner; the wall is at 0.
-        self.left = self.top = 0
-        self.cells = CELLS
-        # A copy of the arena's rows while the view is paused.
-        self.still: list[list[int]] | None = None
         self.keyboard = Keyboard()
         self.telnet = Telnet(allowed=(ECHO, SGA), allowed_to_peer=(NAWS, SGA))
         self.telnet.offer(ECHO, SGA)
         self.telnet.ask(NAWS)
-        self.screen = Screen(*DEFAULT_SIZE)
-        self.centre()
 
     # -- the reader
 
@@ -135,12 +101,12 @@ class View:
         if command in (INTERRUPT_PROCESS, BREAK):
             self.leave()
         elif command == ARE_YOU_THERE:
-            self.screen.forget()
+            self.window.screen.forget()
 
     def fit_window(self) -> None:
         """The visitor's terminal has told its size; 0 means that it does not know."""
         columns, rows = self.telnet.window_size or DEFAULT_SIZE
-        self.resize(columns or DEFAULT_SIZE[0], rows or DEFAULT_SIZE[1])
+        self.window.resize(columns or DEFAULT_SIZE[0], rows or DEFAULT_SIZE[1])
 
     # -- what keys do
 
@@ -166,43 +132,6 @@ class View:
         self.colony.hurry(factor)
         self.sessions.tell(f"{self.name}: {'faster' if factor > 1 else 'slower'}")
 
-    def pause(self) -> None:
-        """Freeze this view, or let it go on; the worms crawl on in any case."""
-        self.still = [row[:] for row in self.colony.arena.rows] if self.still is None else None
-
-    def toggle_help(self) -> None:
-        """Show the keys, or hide them."""
-        self.shows_help = not self.shows_help
-
-    def toggle_ascii(self) -> None:
-        """Draw with ASCII, for terminals that lack the lines, or with lines."""
-        self.cells = CELLS if self.cells is ASCII_CELLS else ASCII_CELLS
-
-    def scroll(self, columns: int, rows: int) -> None:
-        """Move the window over the arena."""
-        self.left = self._clamp(self.left + columns, self.screen.columns, self.colony.arena.width + 2)
-        self.top = self._clamp(self.top + rows, self.screen.rows - 1, self.colony.arena.height + 2)
-
-    def centre(self) -> None:
-        """Look at the middle of the arena."""
-        self.left = (self.colony.arena.width + 2 - self.screen.columns) // 2
-        self.top = (self.colony.arena.height + 3 - self.screen.rows) // 2
-        self.scroll(0, 0)
-
-    def resize(self, columns: int, rows: int) -> None:
-        """Make the window so large, within limits, around what is in its middle."""
-        columns = min(max(columns, SMALLEST_SIZE[0]), LARGEST_SIZE[0])
-        rows = min(max(rows, SMALLEST_SIZE[1]), LARGEST_SIZE[1])
-        self.left += (self.screen.columns - columns) // 2
-        self.top += (self.screen.rows - rows) // 2
-        self.screen = Screen(columns, rows)
-        self.scroll(0, 0)
-
-    @staticmethod
-    def _clamp(start: int, window: int, arena: int) -> int:
-        """Where a window on an arena may start: within it, or around it if the window is the larger one."""
-        return min(max(start, 0), arena - window) if arena > window else (arena - window) // 2
-
     # -- the painter
 
     def paint(self) -> None:
@@ -212,7 +141,7 @@ class View:
         try:
             self.send(self.telnet.take_answers() + BEGIN)
             while True:
-                self.send(self.telnet.take_answers() + self.screen.draw(self.compose()))
+                self.send(self.telnet.take_answers() + self.window.draw(self.status()))
                 self.frames += 1
                 missed = (coro.get_now() - due) // interval
                 self.dropped += missed
@@ -228,45 +157,18 @@ class View:
         with coro.timeout(PATIENCE_S):
             self.connection.send(data)
 
-    def compose(self) -> list[Row]:
-        """The frame as it should be now.  Does not yield, so it is one moment of the arena."""
-        columns, rows = self.screen.columns, self.screen.rows
-        codes = self.colony.arena.rows if self.still is None else self.still
-        cells = self.cells
-        before = [BLANK] * max(0, -self.left)
-        frame: list[Row] = []
-        for y in range(self.top, self.top + rows - 1):
-            row = codes[y] if 0 <= y < len(codes) else []
-            seen = [cells[code] for code in row[max(0, self.left) : self.left + columns]]
-            frame.append(before + seen + [BLANK] * (columns - len(before) - len(seen)))
-        if self.shows_help:
-            self._overlay_help(frame)
-        frame.append(text_row(self.status(), STATUS_STYLE, columns))
-        return frame
-
-    def status(self) -> str:
-        """The last line."""
+    def status(self) -> tuple[str, str]:
+        """What the last line says on its left and on its right."""
         arena = self.colony.arena
         dropped = f" ({self.dropped} dropped)" if self.dropped else ""
-        at = f"{max(0, self.left)},{max(0, self.top)}"
+        at = f"{max(0, self.window.left)},{max(0, self.window.top)}"
         left = (
             f" worms {len(self.colony)}  sessions {len(self.sessions.open)}  frames {self.frames}{dropped}"
             f"  speed x{self.colony.speed:g}  {at} of {arena.width}x{arena.height}"
         )
-        right = "? help "
-        if self.still is not None:
-            right = "PAUSED "
-        elif coro.get_now() < self.sessions.news_until:
-            right = f"{self.sessions.news} "
-        room = self.screen.columns - len(right)
-        return left[: max(0, room - 1)].ljust(room) + right
-
-    def _overlay_help(self, frame: list[Row]) -> None:
-        left = max(0, (self.screen.columns - len(HELP[0])) // 2)
-        top = max(0, (len(frame) - len(HELP)) // 2)
-        for row, line in zip(frame[top:], HELP, strict=False):
-            panel = text_row(line, HELP_STYLE, min(len(line), self.screen.columns - left))
-            row[left : left + len(panel)] = panel
+        if self.window.is_paused:
+            return left, "PAUSED "
+        return left, f"{self.sessions.news} " if coro.get_now() < self.sessions.news_until else "? help "
 
     # -- the end
 
@@ -294,19 +196,19 @@ ACTIONS: dict[str, Callable[[View], None]] = {
     "f": lambda view: view.hurry(2),
     "h": lambda view: view.hurry(2),
     "w": lambda view: view.hurry(1 / 2),
-    "left": lambda view: view.scroll(-8, 0),
-    "H": lambda view: view.scroll(-8, 0),
-    "down": lambda view: view.scroll(0, 4),
-    "J": lambda view: view.scroll(0, 4),
-    "up": lambda view: view.scroll(0, -4),
-    "K": lambda view: view.scroll(0, -4),
-    "right": lambda view: view.scroll(8, 0),
-    "L": lambda view: view.scroll(8, 0),
-    "c": View.centre,
-    "home": View.centre,
-    "p": View.pause,
-    "u": View.toggle_ascii,
-    "?": View.toggle_help,
+    "left": lambda view: view.window.scroll(-8, 0),
+    "H": lambda view: view.window.scroll(-8, 0),
+    "down": lambda view: view.window.scroll(0, 4),
+    "J": lambda view: view.window.scroll(0, 4),
+    "up": lambda view: view.window.scroll(0, -4),
+    "K": lambda view: view.window.scroll(0, -4),
+    "right": lambda view: view.window.scroll(8, 0),
+    "L": lambda view: view.window.scroll(8, 0),
+    "c": lambda view: view.window.centre(),
+    "home": lambda view: view.window.centre(),
+    "p": lambda view: view.window.pause(),
+    "u": lambda view: view.window.toggle_ascii(),
+    "?": lambda view: view.window.toggle_help(),
     "q": View.leave,
     "ctrl-c": View.leave,
     "ctrl-d": View.leave,

@@ -1,88 +1,24 @@
-"""Sessions over real connections, under fake time: a second of watching costs a few milliseconds."""
+"""Sessions over real connections: keys, frames, slow visitors, the end."""
 
-import re
 import socket
 import struct
-from collections.abc import Callable
-from random import Random
 
 import pytest
 
 import coro
-from coro import testing
 from examples.telnet import (
     ARE_YOU_THERE,
     BREAK,
     DO,
     IAC,
     INTERRUPT_PROCESS,
-    NAWS,
-    SB,
-    SE,
     TIMING_MARK,
     WILL,
     WONT,
 )
-from examples.worms.arena import Arena
-from examples.worms.colony import Colony
 from examples.worms.terminal import Terminal
-from examples.worms.view import DEFAULT_SIZE, FRAMES_PER_S, PATIENCE_S, Sessions, View, attend
-from examples.worms.visitor import Visitor
-
-ARENA = (160, 50)
-
-
-class Show:
-    """A colony with a server, and what a test looks at."""
-
-    def __init__(self, worms: int, size: tuple[int, int]) -> None:
-        dice = Random(1)
-        self.colony = Colony(Arena(*size, dice), dice)
-        self.sessions = Sessions()
-        self.visitors: list[Visitor] = []
-        self.server = coro.tcp_server(("127.0.0.1", 0), attend, self.colony, self.sessions)
-        self.colony.add(worms)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        return self.server.address
-
-    def visit(self, columns: int = 80, rows: int = 24) -> Visitor:
-        """A visitor who has seen the first frames."""
-        visitor = Visitor(self.address, columns, rows)
-        self.visitors.append(visitor)
-        assert visitor.watch(0.5)
-        return visitor
-
-    def view(self) -> View:
-        """The youngest session's view."""
-        return list(self.sessions.open.values())[-1]
-
-
-def at_a_show(life: Callable[[Show], None], worms: int = 50, size: tuple[int, int] = ARENA) -> None:
-    """Run `life(show)` in a thread."""
-
-    def main() -> None:
-        show = Show(worms, size)
-        try:
-            life(show)
-        finally:
-            show.server.close()
-            for visitor in show.visitors:
-                visitor.connection.close()
-
-    testing.run(main)
-
-
-def status(visitor: Visitor) -> str:
-    return visitor.terminal.lines()[-1]
-
-
-def number_of(what: str, visitor: Visitor) -> int:
-    """A number from the status line."""
-    found = re.search(rf"\b{what} (\d+)", status(visitor))
-    assert found is not None, status(visitor)
-    return int(found[1])
+from examples.worms.view import FRAMES_PER_S, PATIENCE_S
+from tests.examples.show import Show, at_a_show, number_of, status
 
 
 def test_visitor_sees_the_arena_move_and_a_status_line() -> None:
@@ -98,7 +34,9 @@ def test_visitor_sees_the_arena_move_and_a_status_line() -> None:
         assert " worms 50  sessions 1  frames " in status(visitor)
         assert status(visitor).endswith("? help")
         # What the terminal shows is what the session believes to show.
-        assert [row[:79] for row in visitor.terminal.rows] == [row[:79] for row in show.view().screen._shown or []]
+        assert [row[:79] for row in visitor.terminal.rows] == [
+            row[:79] for row in show.view().window.screen._shown or []
+        ]
 
     at_a_show(life)
 
@@ -177,135 +115,7 @@ def test_all_sessions_look_at_one_arena() -> None:
         assert {"session-1", "session-1 painter", "session-2", "session-2 painter", "worm-150"} <= set(names)
         # The same moment of the arena, seen twice.
         views = list(show.sessions.open.values())
-        assert views[0].compose()[:-1] == views[1].compose()[:-1]
-
-    at_a_show(life)
-
-
-def test_pause_freezes_one_view_and_no_worm() -> None:
-    def life(show: Show) -> None:
-        still, moving = show.visit(), show.visit()
-        still.press("p")
-        still.watch(0.3)
-        frozen, was = still.terminal.lines()[:-1], moving.terminal.lines()[:-1]
-        still.watch(2)
-        moving.watch(2)
-
-        assert still.terminal.lines()[:-1] == frozen
-        assert status(still).endswith("PAUSED")
-        assert moving.terminal.lines()[:-1] != was
-        # The frozen picture can be looked around in.
-        still.press("L")
-        still.watch(0.3)
-        moved = still.terminal.lines()[:-1]
-        assert [line[8:80].rstrip() for line in frozen] == [line[:72].rstrip() for line in moved]
-        still.press("p")
-        still.watch(0.3)
-        assert not status(still).endswith("PAUSED")
-
-    at_a_show(life)
-
-
-@pytest.mark.parametrize(
-    ("keys", "corner"),
-    [
-        ("c", (41, 14)),
-        ("\x1b[C", (49, 14)),
-        ("\x1bOC", (49, 14)),
-        ("\x1b[D", (33, 14)),
-        ("\x1b[A", (41, 10)),
-        ("\x1b[B", (41, 18)),
-        ("LLJ", (57, 18)),
-        ("HHK", (25, 10)),
-        ("H" * 50 + "K" * 50, (0, 0)),
-        ("L" * 50 + "J" * 50, (162 - 80, 52 - 23)),
-        ("L" * 50 + "c", (41, 14)),
-    ],
-)
-def test_view_scrolls_over_the_arena_and_not_beyond(keys: str, corner: tuple[int, int]) -> None:
-    def life(show: Show) -> None:
-        visitor = show.visit()
-        visitor.press(keys)
-        visitor.watch(0.3)
-
-        assert f"  {corner[0]},{corner[1]} of 160x50" in status(visitor)
-        lines = visitor.terminal.lines()
-        assert (lines[0] == "╔" + 79 * "═") == (corner == (0, 0))
-        assert (lines[22] == 79 * "═" + "╝") == (corner == (82, 29))
-
-    at_a_show(life)
-
-
-@pytest.mark.parametrize("size", [(80, 24), (100, 30), (40, 10), (255, 100), (20, 5)])
-def test_window_has_the_size_that_telnet_tells(size: tuple[int, int]) -> None:
-    def life(show: Show) -> None:
-        columns, rows = size
-        visitor = show.visit(columns, rows)
-
-        assert (show.view().screen.columns, show.view().screen.rows) == size
-        assert status(visitor).startswith(" worms 50")
-        # The logo's first row of stones is where the middle is.
-        middle = [y for y, line in enumerate(visitor.terminal.lines()) if "▓" in line]
-        assert middle[0] + middle[-1] in range(rows - 3, rows + 2)
-
-    at_a_show(life)
-
-
-def naws(columns: int, rows: int) -> bytes:
-    size = struct.pack("!HH", columns, rows).replace(b"\xff", b"\xff\xff")
-    return bytes((IAC, SB, NAWS)) + size + bytes((IAC, SE))
-
-
-@pytest.mark.parametrize(
-    ("told", "size"), [((0, 0), DEFAULT_SIZE), ((65535, 65535), (400, 120)), ((1, 1), (20, 5)), ((90, 0), (90, 24))]
-)
-def test_strange_window_sizes_are_mended(told: tuple[int, int], size: tuple[int, int]) -> None:
-    def life(show: Show) -> None:
-        visitor = show.visit()
-        visitor.connection.send(naws(*told))
-        visitor.terminal = Terminal(*size)
-        visitor.watch(0.3)
-
-        assert (show.view().screen.columns, show.view().screen.rows) == size
-        assert status(visitor).startswith(" worms 50")
-
-    at_a_show(life)
-
-
-def test_view_larger_than_the_arena_shows_it_in_the_middle() -> None:
-    def life(show: Show) -> None:
-        visitor = show.visit()
-
-        lines = visitor.terminal.lines()
-        assert lines[7] == 29 * " " + "╔" + 20 * "═" + "╗"
-        assert lines[15] == 29 * " " + "╚" + 20 * "═" + "╝"
-        assert set(lines[:7] + lines[16:-1]) == {""}
-
-    at_a_show(life, worms=3, size=(20, 7))
-
-
-def test_help_covers_the_middle_until_it_is_asked_for_again() -> None:
-    def life(show: Show) -> None:
-        visitor = show.visit()
-        for expected in (True, False):
-            visitor.press("?")
-            visitor.watch(0.3)
-            text = "\n".join(visitor.terminal.lines())
-            assert ("hurry (also h), slow down" in text) == expected
-
-    at_a_show(life)
-
-
-def test_plain_ascii_on_demand() -> None:
-    def life(show: Show) -> None:
-        visitor = show.visit()
-        visitor.press("u")
-        visitor.watch(0.3)
-        assert "\n".join(visitor.terminal.lines()).isascii()
-        assert any("@" in line for line in visitor.terminal.lines())
-        visitor.press("u")
-        visitor.watch(0.3)
-        assert any("●" in line for line in visitor.terminal.lines())
+        assert views[0].window.compose(("", "")) == views[1].window.compose(("", ""))
 
     at_a_show(life)
 

@@ -59,8 +59,16 @@ def test_no_host_where_there_is_no_ipv6(own: Own, monkeypatch: pytest.MonkeyPatc
 
 @needs_ipv6
 def test_ipv6_wildcard_leaves_ipv4_to_others(own: Own) -> None:
-    [six] = listen(own, ("::", 0))
-    [four] = listen(own, ("0.0.0.0", six.getsockname()[1]))
+    for attempt in range(10):
+        [six] = listen(own, ("::", 0))
+        try:
+            [four] = listen(own, ("0.0.0.0", six.getsockname()[1]))
+        except OSError as error:
+            # Some other program may have it.
+            if error.errno != errno.EADDRINUSE or attempt == 9:
+                raise
+        else:
+            break
     assert four.getsockname()[1] == six.getsockname()[1]
 
 

@@ -60,13 +60,13 @@ def main():
     command = [sys.executable, "-c", sys.argv[1], str(server.address[1]), str(count)]
     client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     from_client = coro.file_sock(client.stdout)
-    assert from_client.read(100) == b"connected\\n"
+    assert from_client.read_exact(10) == b"connected\\n"
     while len(server.connections) < count:
         coro.sleep_relative(0.01)
     print(len(server.connections), coro.get_live_sockets() >= count)
     client.stdin.write(b"go\\n")
     client.stdin.close()
-    assert from_client.read(100) == b"answered\\n"
+    assert from_client.read_exact(9) == b"answered\\n"
     from_client.close()
     client.stdout.close()
     assert client.wait() == 0

@@ -433,13 +433,13 @@ def test_running_out_of_descriptors_is_survived() -> None:
             from_clients = coro.file_sock(clients.stdout)
             limit = len(os.listdir("/proc/self/fd")) + 20
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-            assert from_clients.read(100) == b"connected\\n"
+            assert from_clients.read_exact(10) == b"connected\\n"
             while server.accept_failures < 3:
                 coro.sleep_relative(0.05)
             print(len(server.connections) < 30, len(reports))
             clients.stdin.write(b"go\\n")
             clients.stdin.close()
-            assert from_clients.read(100) == b"answered\\n"
+            assert from_clients.read_exact(9) == b"answered\\n"
             print(server.accepted)
             from_clients.close()
             clients.stdout.close()

@@ -17,6 +17,9 @@ import coro
 from coro import testing
 from tests.io.pairs import stream_pair
 
+# Of interrupts; then they get on undisturbed, for TCP with small buffers takes its (real) time.
+ROUNDS = 300
+
 
 class Link:
     """One direction of a connection: what is to be sent, and what has arrived."""
@@ -105,8 +108,9 @@ class Link:
 
 
 def interrupt_at_random(rng: random.Random, victims: list[coro.coro]) -> None:
-    """Interrupt threads, at moments when they wait, run or have just been woken, until all have ended."""
-    while alive := [thread for thread in victims if not thread.dead]:
+    """Interrupt threads, at moments when they wait, run or have just been woken."""
+    for _ in range(ROUNDS):
+        alive = [thread for thread in victims if not thread.dead]
         for thread in alive:
             match rng.randrange(12):
                 case 0:
@@ -158,12 +162,12 @@ def play(seed: int, pairs: int, size: int) -> None:
             thing.close()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(seed=st.integers(0, 2**32), pairs=st.integers(1, 6), size=st.sampled_from((1, 100, 10_000, 300_000)))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32), pairs=st.integers(1, 6), size=st.sampled_from((1, 100, 10_000, 100_000)))
 def test_streams_arrive_intact_under_interrupts_and_timeouts(seed: int, pairs: int, size: int) -> None:
     testing.run(play, seed, pairs, size)
 
 
 @pytest.mark.slow
 def test_streams_arrive_intact_in_real_time() -> None:
-    coro.run(play, random.randrange(2**32), 30, 300_000)
+    coro.run(play, random.randrange(2**32), 20, 100_000)
