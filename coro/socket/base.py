@@ -299,10 +299,8 @@ class CoroSocket(socket.socket):
         error = _connect_ex(self, address)
         if error not in _CONNECTING or self._seconds == 0:
             return error
+        # Whatever was reported before is past; the end of connecting is reported anew.
         descriptor.writable = False
-        if descriptor.registered:
-            # It was registered before it was connecting; what was reported then is past.
-            descriptors.renew(descriptor)
         while True:
             while not descriptor.writable:
                 self._wait_writable_until(deadline)

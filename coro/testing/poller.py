@@ -10,6 +10,7 @@ from coro.loop import loop
 from coro.poller.base import Poller
 from coro.scheduler import scheduler
 from coro.testing.clock import FakeClock
+from coro.timed import timers
 
 __all__ = ["FakePoller", "NothingWillHappen"]
 
@@ -68,6 +69,9 @@ class FakePoller:
             self.real.remove_process(key)
 
     def poll(self, timeout_ns: int | None) -> list[tuple[int, int]]:
+        if timeout_ns is not None and timeout_ns >= loop.max_wait_ns and not len(timers):
+            # The longest wait of event_loop() is no deadline to jump to.
+            timeout_ns = None
         ready = list(self._ready.items())
         self._ready.clear()
         while True:

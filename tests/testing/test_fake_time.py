@@ -339,3 +339,29 @@ def test_job_of_an_os_thread_is_no_deadlock(real_descriptors: bool) -> None:
         return scheduler.park("test")  # type: ignore[no-any-return]
 
     assert testing.run(main, real_descriptors=real_descriptors) == "done"
+
+
+def test_event_loop_without_timers_waits_for_what_comes_from_outside() -> None:
+    """The longest wait of a poll is no deadline: jumping there again and again would never end."""
+
+    def from_outside() -> None:
+        time.sleep(0.05)
+        coro.set_exit(7)
+
+    with testing.fake_time() as clock:
+        begin = clock.now_ns
+        coro.spawn(coro._yield)
+        outside = threading.Thread(target=from_outside)
+        outside.start()
+        with pytest.raises(SystemExit) as caught:
+            coro.event_loop()
+        outside.join()
+    assert caught.value.code == 7
+    assert clock.now_ns == begin
+
+
+def test_event_loop_in_which_nothing_can_happen_says_so() -> None:
+    with testing.fake_time(real_descriptors=False):
+        coro.spawn(coro._yield)
+        with pytest.raises(testing.NothingWillHappen):
+            coro.event_loop()
