@@ -9,14 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from coro.clock import seconds_to_ticks
 from coro.descriptors import Handler, descriptors
 from coro.poller.base import READ, WRITE
 
-__all__ = ["READ", "WRITE", "ask_once", "event_map", "set_handler", "wait_for", "wait_for_read", "wait_for_write"]
-
-# Over before anybody notices, but not before the kernel has been asked.
-_SHORTEST_WAIT_S = 1e-9
+__all__ = ["READ", "WRITE", "event_map", "set_handler", "wait_for", "wait_for_read", "wait_for_write"]
 
 
 class HasFileno(Protocol):
@@ -32,12 +28,6 @@ def _number(fd: int | HasFileno) -> int:
     if number < 0:
         raise ValueError(f"a descriptor must be 0 or more, got {number} (closed?)")
     return number
-
-
-def ask_once(timeout: float | None) -> float | None:
-    """The timeout to wait with: 0 (and less) must ask the kernel once, too."""
-    seconds_to_ticks(0 if timeout is None else timeout, what="timeout")
-    return timeout if timeout is None or timeout > 0 else _SHORTEST_WAIT_S
 
 
 def _check_events(events: int) -> None:
@@ -57,17 +47,17 @@ def wait_for(fd: int | HasFileno, events: int, timeout: float | None = None) -> 
     An interrupted caller stops waiting and loses nothing.
     """
     _check_events(events)
-    return descriptors.wait(_number(fd), events, ask_once(timeout))
+    return descriptors.wait(_number(fd), events, timeout)
 
 
 def wait_for_read(fd: int | HasFileno, timeout: float | None = None) -> None:
     """Park until a descriptor is ready for reading.  As wait_for()."""
-    descriptors.wait(_number(fd), READ, ask_once(timeout))
+    descriptors.wait(_number(fd), READ, timeout)
 
 
 def wait_for_write(fd: int | HasFileno, timeout: float | None = None) -> None:
     """Park until a descriptor is ready for writing.  As wait_for()."""
-    descriptors.wait(_number(fd), WRITE, ask_once(timeout))
+    descriptors.wait(_number(fd), WRITE, timeout)
 
 
 def set_handler(fd: int | HasFileno, events: int, handler: Handler | None) -> None:

@@ -24,7 +24,6 @@ from coro.clock import seconds_to_ticks, ticks_per_sec
 from coro.descriptors import Descriptor, descriptors
 from coro.exceptions import Interrupted, TimeoutError
 from coro.poller.base import READ, WRITE
-from coro.readiness import ask_once
 from coro.scheduler import scheduler
 from coro.socket.address import Address, numeric_address
 from coro.timed import sleep_until
@@ -187,11 +186,11 @@ class CoroSocket(socket.socket):
         timeout: seconds, None for ever, 0 only asks.
         Yields.  Raises coro.TimeoutError, SimultaneousError, ClosedError.
         """
-        descriptors.wait(self._own_fd(), READ, ask_once(timeout))
+        descriptors.wait(self._own_fd(), READ, timeout)
 
     def wait_for_write(self, timeout: float | None = None) -> None:
         """Park until there is room to write, or the peer has closed.  As wait_for_read()."""
-        descriptors.wait(self._own_fd(), WRITE, ask_once(timeout))
+        descriptors.wait(self._own_fd(), WRITE, timeout)
 
     def _own_fd(self) -> int:
         """The descriptor's number, entered in the table as this socket's."""

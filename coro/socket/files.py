@@ -16,7 +16,6 @@ from typing import Any, Protocol, Self, TypeVar
 
 from coro.descriptors import Descriptor, descriptors
 from coro.poller.base import READ, WRITE
-from coro.readiness import ask_once
 from coro.socket.base import in_thread, spend_act
 from coro.socket.sending import Buffer
 
@@ -161,11 +160,11 @@ class fd_sock:
         timeout: seconds, None for ever, 0 only asks.
         Yields.  Raises coro.TimeoutError, SimultaneousError, ClosedError, PermissionError for a regular file.
         """
-        descriptors.wait(self._own_fd(), READ, ask_once(timeout))
+        descriptors.wait(self._own_fd(), READ, timeout)
 
     def wait_for_write(self, timeout: float | None = None) -> None:
         """Park until there is room to write.  As wait_for_read()."""
-        descriptors.wait(self._own_fd(), WRITE, ask_once(timeout))
+        descriptors.wait(self._own_fd(), WRITE, timeout)
 
     def _own_fd(self) -> int:
         """The descriptor's number, entered in the table as this object's."""

@@ -13,6 +13,7 @@ import pytest
 import coro
 from coro import testing
 from coro.descriptors import descriptors
+from coro.poller.base import WRITE
 from tests.io.pairs import Own, let_run, listener_of, needs_ipv6, refused_port, report_readiness
 
 
@@ -187,7 +188,7 @@ def test_stray_report_does_not_end_a_connect(own: Own) -> None:
         thread = coro.spawn(client.connect, address)
         let_run()
         # What a collected duplicate under the same number would cause.
-        descriptors.dispatch([(client.fileno(), select.EPOLLOUT)])
+        descriptors.dispatch([(client.fileno(), WRITE)])
         let_run()
         assert not thread.dead
         with pytest.raises(builtins.TimeoutError):
