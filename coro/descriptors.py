@@ -135,10 +135,6 @@ class Descriptors:
         self.table[fd] = descriptor
         descriptor.registered = descriptor.edge = True
 
-    def renew(self, descriptor: Descriptor) -> None:
-        """Have the present readiness of a registered descriptor reported again."""
-        self._polled(self._running_poller("connect()").rearm, descriptor.fd, _EVERYTHING)
-
     def wait(self, fd: int, events: int, timeout: float | None = None) -> int:
         """Park until `fd` is ready for one of `events` (READ | WRITE), level-style: asked of the kernel anew.
 

@@ -2,7 +2,6 @@
 
 import builtins
 import errno
-import os
 import select
 import socket
 import struct
@@ -305,6 +304,5 @@ def test_reset_by_the_listener_is_told_to_the_client(own: Own) -> None:
         connection.close()
         with pytest.raises(ConnectionResetError):
             client.recv(10)
-        assert os.strerror(errno.ECONNRESET)
 
     testing.run(main)

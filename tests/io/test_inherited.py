@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-import coro
 from coro.server import inherited_sockets
 from tests.core.script import ROOT
 from tests.io.pairs import Own
@@ -191,4 +190,3 @@ def test_variables_that_make_no_sense_are_refused(count: str, environment: pytes
     environment.setenv("LISTEN_FDS", count)
     with pytest.raises(ValueError, match="LISTEN_FDS"):
         inherited_sockets()
-    assert coro.get_live_sockets() >= 0
