@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pexpect
 import pytest
 
+from examples.telnet import IAC, NAWS, SB, SE
 from examples.worms.terminal import Terminal
 from tests.examples.program import HOST, ROOT, TIME_LIMIT_S, Program, python, wait_until
 
@@ -114,6 +115,9 @@ def test_ctrl_c_in_telnet_leaves(serve: Serve, watch: Callable[..., Watcher]) ->
     server = serve("examples.worms", "--worms", 20)
     watcher = watch(server.port)
     watcher.see("sessions 1")
+    # That a key is seen to work shows that telnet is in character mode by now.
+    watcher.client.send("+")
+    watcher.see("^ worms 21 ")
 
     watcher.client.sendintr()
 
@@ -147,8 +151,8 @@ def test_stopped_client_slows_only_its_own_view(
 ) -> None:
     server = serve("examples.worms", "--worms", 200)
     slow = start([require_tool("nc"), HOST, str(server.port)], has_input=True)
-    # Faster worms, so that the kernel's buffers are full after fewer frames.
-    slow.type("fff\n")
+    # Faster worms in a larger window, so that the kernel's buffers are full after a few frames.
+    slow.type(b"fff\n" + bytes((IAC, SB, NAWS, 0, 200, 0, 60, IAC, SE)))
     watcher = watch(server.port)
     watcher.see("speed x8")
     slow.process.send_signal(signal.SIGSTOP)
