@@ -55,6 +55,7 @@ class Loop:
         "poller",
         "poller_factory",
         "posted",
+        "started_ns",
         "token",
         "wakeup",
     )
@@ -78,6 +79,8 @@ class Loop:
         self.iterations = 0
         self.poll_time_ns = 0
         self.last_poll_ns = 0
+        # The clock when this loop started.
+        self.started_ns = 0
         self.max_wait_ns = FOREVER_TICKS
         self.lag_histogram = [0] * LATENESS_BUCKETS
         # Called with each (thread, nanoseconds, clock) of a slice over the latency limit; must not raise.
@@ -96,7 +99,7 @@ class Loop:
         except BaseException:
             scheduler.loop_greenlet = None
             raise
-        self.last_poll_ns = scheduler.now = scheduler.clock()
+        self.started_ns = self.last_poll_ns = scheduler.now = scheduler.clock()
 
     def reopen(self) -> None:
         """Make the poller, and the wake-up descriptor unless there is one; in a forked child, anew."""
