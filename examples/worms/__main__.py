@@ -58,7 +58,8 @@ def show(address: tuple[object, ...], frames: int) -> int:
             print(f"\nframe {number} of {frames}, after {number * LOOK_S:.1f} s:\n")
             in_colours = is_terminal(sys.stdout)
             print("\n".join(visitor.terminal.coloured_lines() if in_colours else visitor.terminal.lines()))
-            shown.append(visitor.terminal.lines())
+            # Without the status line, which counts frames in any case.
+            shown.append(visitor.terminal.lines()[:-1])
         print_threads()
         visitor.press("q")
         if visitor.watch(LOOK_S):

@@ -222,6 +222,20 @@ def test_number_of_frames_can_be_chosen(frames: int) -> None:
     assert b"more threads" not in done.stdout
 
 
+@pytest.mark.slow
+def test_demo_in_which_nothing_crawls_fails() -> None:
+    done = subprocess.run(
+        python("examples.worms", "--demo", "--worms", 0),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+        timeout=TIME_LIMIT_S,
+    )
+
+    assert (done.returncode, done.stderr) == (1, b"worms: two frames are equal: nothing crawls\n")
+
+
 def test_demo_at_a_terminal_goes_on_until_ctrl_c(watch: Callable[..., Watcher]) -> None:
     command, *arguments = python("examples.worms", "--demo")
     demo = pexpect.spawn(command, arguments, cwd=str(ROOT), timeout=TIME_LIMIT_S, encoding="utf-8")
