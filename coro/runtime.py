@@ -46,7 +46,7 @@ __all__ = [
 T = TypeVar("T")
 
 # id -> thread, of all threads that are not dead.
-all_threads: dict[int, ThreadState] = scheduler.all_threads
+all_threads: dict[int, coro] = cast(dict[int, coro], scheduler.all_threads)
 
 yield_slice = scheduler.yield_slice
 
@@ -117,7 +117,7 @@ def current() -> coro:
 
 def get_thread_by_id(thread_id: int) -> coro:
     """The live thread with this id.  Raises KeyError."""
-    return all_threads[thread_id]  # type: ignore[return-value]
+    return all_threads[thread_id]
 
 
 def get_live_coros() -> int:
@@ -139,7 +139,7 @@ def where(co: coro) -> str:
 
 def where_all() -> dict[int, tuple[str, coro, str]]:
     """{id: (name, thread, where(thread))} of all threads."""
-    return {thread.id: (thread.name, thread, where(thread)) for thread in list(all_threads.values())}  # type: ignore[attr-defined,arg-type,misc]
+    return {thread.id: (thread.name, thread, where(thread)) for thread in list(all_threads.values())}
 
 
 def set_max_parked_carriers(count: int) -> int:
