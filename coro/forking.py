@@ -40,6 +40,8 @@ def fork() -> int:
 
 def _after_in_child() -> None:
     if not loop.running:
+        # Everything is kept but the wake-up pipe of an earlier loop, which the parent's next loop will drain too.
+        loop.replace_wakeup()
         return
     # The forking OS thread keeps its number in the child.
     in_loop = threading.get_ident() == scheduler.os_thread_ident

@@ -418,3 +418,21 @@ def test_fork_outside_the_loop_keeps_everything(fork: str) -> None:
             ran.clear()
     """
     assert output_of(with_prelude(script), fork) == ["7 0", "7 0"]
+
+
+def test_child_of_a_fork_between_two_loops_does_not_share_the_wake_up_pipe(fork: str) -> None:
+    """The pipe outlives its loop; a child that kept it would take in the parent's wake-ups."""
+    script = """
+        coro.run(int)
+        parents = loop._pipe.fileno()
+
+        def check():
+            assert loop._pipe is None
+            assert coro.run(lambda: "runs") == "runs"
+
+        pid = fork()
+        if pid == 0:
+            child(check)
+        print(status_of(pid), loop._pipe.fileno() == parents, coro.run(lambda: "runs"))
+    """
+    assert output_of(with_prelude(script), fork) == ["7 True runs"]
