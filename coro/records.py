@@ -12,13 +12,30 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "ActionRecord",
+    "CheckRecord",
+    "CommandRecord",
+    "CulpritRecord",
+    "DeadRecord",
     "DescriptorRecord",
+    "EvaluationRecord",
     "FrameRecord",
+    "HealthRecord",
+    "HistoryRecord",
+    "LagRecord",
+    "LagWindowRecord",
     "LockRecord",
+    "LoopHealthRecord",
     "LoopRecord",
+    "ParameterRecord",
+    "SessionRecord",
+    "SettingRecord",
     "StackGroupRecord",
     "StackRecord",
+    "StallRecord",
+    "ThreadDetailRecord",
     "ThreadRecord",
+    "ThreadsHealthRecord",
     "TimerRecord",
     "WaitRecord",
     "WhyRecord",
@@ -60,12 +77,17 @@ class ThreadRecord:
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """One call on a stack.  source: the line as it is on disk now; None if it cannot be read."""
+    """One call on a stack.
+
+    source: the line as it is on disk now; None if it cannot be read.
+    newer: the file was changed after the process started, so `source` may not be what runs.
+    """
 
     file: str
     line: int
     function: str
     source: str | None
+    newer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +191,257 @@ class LoopRecord:
     lag_p50_s: float | None
     lag_p99_s: float | None
     lag_max_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadDetailRecord:
+    """Everything about one thread.
+
+    spawn_chain: (id, name, spawn line) of its spawner, the spawner's spawner and so on, as far as they live.
+    shielded: whether interrupts wait.  pending: the class names of exceptions that wait to be raised in it.
+    """
+
+    thread: ThreadRecord
+    stack: StackRecord
+    spawn_chain: tuple[tuple[int, str, str | None], ...]
+    shielded: bool
+    pending: tuple[str, ...]
+    joined_by: tuple[int, ...]
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadRecord:
+    """One thread that ended lately.
+
+    error: what ended it, "ValueError: bad port"; None when its function returned.
+    ended_s_ago: seconds since.
+    """
+
+    id: int
+    name: str
+    error: str | None
+    ended_s_ago: float
+    run_time_s: float
+    switches: int
+    longest_slice_s: float
+    spawned_by: int
+    spawn_line: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LagWindowRecord:
+    """Loop lag in one window of time.  window_s: None for all since the loop started; turns: how often it polled.
+
+    p50_s, p90_s, p99_s, max_s: upper bounds; None if there was no turn.
+    """
+
+    window_s: float | None
+    turns: int
+    p50_s: float | None
+    p90_s: float | None
+    p99_s: float | None
+    max_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LagRecord:
+    """How late the loop is.
+
+    current_s: for how long it has not polled, now; queue_s: for how long the first runnable thread has waited.
+    collector_s: what the garbage collector took since the start.
+    """
+
+    current_s: float
+    queue_s: float
+    runnable: int
+    collector_s: float
+    windows: tuple[LagWindowRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CulpritRecord:
+    """Who held up the loop.  id: None when no thread ran (a handler, or the loop itself).
+
+    torn: the stack was read while the thread ran on, and may mix two moments.
+    """
+
+    id: int | None
+    name: str
+    run_s: float
+    frames: tuple[FrameRecord, ...]
+    torn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StallRecord:
+    """The loop did not turn for longer than the threshold.
+
+    began: seconds since the epoch.  ongoing: it has not ended.  collector_s: the garbage collector's share.
+    kind: "slice" is one thread that did not yield; "queue" many short slices that added up.
+    culprits: the thread that ran, or the three that ran longest, with its stack half-way.
+    interrupted: the sentinel interrupted the culprit.
+    """
+
+    began: float
+    duration_s: float
+    ongoing: bool
+    kind: Literal["slice", "queue"]
+    collector_s: float
+    culprits: tuple[CulpritRecord, ...]
+    interrupted: bool
+
+
+Status = Literal["ok", "warning", "critical", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRecord:
+    """One check.  value, warn, crit: numbers in `unit`, None where there are none; text: one line for people."""
+
+    name: str
+    status: Status
+    value: float | None
+    warn: float | None
+    crit: float | None
+    unit: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoopHealthRecord:
+    """The loop in a health record.  stalled_s: how long the present stall has lasted; None when there is none."""
+
+    running: bool
+    turn: int
+    lag_p99_s: float | None
+    lag_max_s: float | None
+    stalled_s: float | None
+    stalls: int
+    culprit: CulpritRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadsHealthRecord:
+    """Threads, counted.  deadlocked: ids of threads in a confirmed deadlock."""
+
+    alive: int
+    runnable: int
+    waiting: int
+    ended: int
+    uncaught: int
+    deadlocked: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRecord:
+    """Is the daemon well?
+
+    schema: "coro.health/1".  code: 0 ok, 1 warning, 2 critical, 3 unknown, as monitoring plugins exit.
+    """
+
+    schema: str
+    status: Status
+    code: int
+    pid: int
+    uptime_s: float
+    loop: LoopHealthRecord
+    threads: ThreadsHealthRecord
+    checks: tuple[CheckRecord, ...]
+    answered_by: Literal["loop", "sentinel"]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRecord:
+    """What a command did, and to whom.  id: the thread or session; None for the daemon itself."""
+
+    action: str
+    id: int | None
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRecord:
+    """A live setting.  old: what it was before the command; None if it was not changed."""
+
+    name: str
+    value: float
+    old: float | None
+    unit: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One connection to the backdoor.
+
+    kind: "text", "rpc", "http", or "new" before the first bytes.  threads: ids of its coroutine threads.
+    running: the line or command that runs, None if none.  uid, pid: the peer's; None where it cannot be known.
+    """
+
+    id: int
+    kind: str
+    peer: str
+    uid: int | None
+    pid: int | None
+    role: str
+    age_s: float
+    idle_s: float
+    threads: tuple[int, ...]
+    running: str | None
+    waiting_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRecord:
+    """One line that was typed in a session."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRecord:
+    """One argument of a command; see coro.wire.commands.Parameter."""
+
+    name: str
+    kind: str
+    summary: str
+    required: bool
+    default: str | int | float | bool | None
+    option: tuple[str, ...] | None
+    many: bool
+    presentation: bool
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """One command; see coro.wire.commands.Command."""
+
+    name: str
+    role: str
+    group: str
+    summary: str
+    schema: str
+    many: bool
+    where: str
+    by_sentinel: bool
+    description: str
+    parameters: tuple[ParameterRecord, ...]
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRecord:
+    """What a piece of Python did.  What it printed came before, as output.
+
+    value: the repr of an expression's value; None for none, or for a statement.
+    error: the traceback; None if it did not raise.  incomplete: more lines are needed.
+    """
+
+    value: str | None
+    error: str | None
+    incomplete: bool
+    seconds: float
