@@ -28,6 +28,11 @@ from coro.wakeup import Wakeup
 __all__ = ["Loop", "loop"]
 
 LATENESS_BUCKETS = 64
+# Turns of this bucket or a later one (67 ms and more) are also remembered as they were: a bucket's bounds differ by
+# a factor of two, which is too coarse for alarms.
+LONG_TURN_BUCKET = 27
+LONG_TURN_NS = 1 << (LONG_TURN_BUCKET - 1)
+LONG_TURNS_KEPT = 512
 # Kernels count timeouts in an int of milliseconds: 24 days at most.
 LONGEST_POLL_NS = 86_400 * NANOSECONDS
 
@@ -38,6 +43,7 @@ class Loop:
     iterations, poll_time_ns: how often it polled, and how long that took in all.
     lag_histogram: [n] counts the turns between two polls that took from 2**(n-1) up to 2**n nanoseconds: for so
         long a ready descriptor or a due timer went unnoticed.
+    long_turns: the latest of those from LONG_TURN_NS on, in nanoseconds.
     """
 
     __slots__ = (
@@ -49,6 +55,7 @@ class Loop:
         "lag_histogram",
         "latency_hook",
         "last_poll_ns",
+        "long_turns",
         "max_wait_ns",
         "outside_calls",
         "poll_time_ns",
@@ -83,6 +90,7 @@ class Loop:
         self.started_ns = 0
         self.max_wait_ns = FOREVER_TICKS
         self.lag_histogram = [0] * LATENESS_BUCKETS
+        self.long_turns: deque[int] = deque(maxlen=LONG_TURNS_KEPT)
         # Called with each (thread, nanoseconds, clock) of a slice over the latency limit; must not raise.
         self.latency_hook: Callable[[ThreadState, int, int], object] = _no_latency_hook
 
@@ -209,7 +217,10 @@ class Loop:
         poller = self.poller
         clock = scheduler.clock
         before = clock()
-        self.lag_histogram[(before - self.last_poll_ns).bit_length()] += 1
+        took = before - self.last_poll_ns
+        self.lag_histogram[took.bit_length()] += 1
+        if took >= LONG_TURN_NS:
+            self.long_turns.append(took)
         if scheduler.ready or self.posted:
             timeout: int | None = 0
         else:

@@ -233,7 +233,8 @@ class DeadRecord:
 class LagWindowRecord:
     """Loop lag in one window of time.  window_s: None for all since the loop started; turns: how often it polled.
 
-    p50_s, p90_s, p99_s, max_s: upper bounds; None if there was no turn.
+    p50_s, p90_s, p99_s, max_s: upper bounds, above 0.07 s as measured; None if there was no turn.
+    covered_s: for how much of the window there are numbers; 0 if nobody has sampled.
     """
 
     window_s: float | None
@@ -242,6 +243,7 @@ class LagWindowRecord:
     p90_s: float | None
     p99_s: float | None
     max_s: float | None
+    covered_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

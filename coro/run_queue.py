@@ -48,6 +48,7 @@ class RunQueue:
         "loop_greenlet",
         "max_parked",
         "now",
+        "obituary",
         "os_thread_ident",
         "parked",
         "poll_due",
@@ -80,6 +81,8 @@ class RunQueue:
         self.exception_hook: Callable[[ThreadState, BaseException], object] = _no_hook
         # Called with (what, error) when a hook of the user's raised in the loop; must not raise.
         self.hook_failed: Callable[[str, BaseException], object] = _no_hook
+        # Called with each thread that has ended, its account closed; must neither raise nor park.
+        self.obituary: Callable[[ThreadState], object] | None = None
         self.uncaught_count = 0
         # What threads that have ended leave to the totals.
         self.ended_count = 0
@@ -216,6 +219,8 @@ class RunQueue:
             thread.context = None
         if thread.joiners is not None:
             self.tell_joiners(thread)
+        if self.obituary is not None:
+            self.obituary(thread)
 
     def tell_joiners(self, thread: ThreadState) -> None:
         """Wake the threads that wait for a thread's end, and make the calls that were asked for."""

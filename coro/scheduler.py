@@ -241,6 +241,8 @@ class Scheduler(RunQueue):
             self.ended_count += 1
             self.ended_switches += me.switches
             self.ended_run_time_ns += me.run_time_ns
+            if self.obituary is not None:
+                self.obituary(me)
             while ready and now < self.poll_due:
                 following = popleft()
                 next_carrier = following.carrier

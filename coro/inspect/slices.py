@@ -14,7 +14,7 @@ from greenlet import getcurrent
 from coro.scheduler import scheduler
 from coro.timed import sleep_until
 
-__all__ = ["DUTY", "SLICE_NS", "sliced"]
+__all__ = ["DUTY", "SLICE_NS", "GivenUp", "sliced"]
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -24,23 +24,34 @@ SLICE_NS = 100_000
 DUTY = 0.05
 
 
-def sliced(things: Iterable[S], look: Callable[[S], T | None]) -> list[T]:
+class GivenUp(Exception):
+    """The walk was given up by who asked for it."""
+
+
+def sliced(
+    things: Iterable[S], look: Callable[[S], T | None], give_up: Callable[[], object] | None = None
+) -> list[T]:
     """`[look(thing) for thing in things]` without the Nones, in slices.
 
     things: what stands there now; copy what may change.
-    Yields between slices, inside a thread; outside the loop it works in one go.
+    give_up: asked after every slice; once it says True, GivenUp is raised.
+    Yields between slices, inside a thread; outside the loop, and in any other OS thread, it works in one go.
     """
     clock = scheduler.clock
     in_thread = getattr(getcurrent(), "thread", None) is not None
+    if not in_thread and give_up is None:
+        return [result for thing in things if (result := look(thing)) is not None]
     found: list[T] = []
     begin = clock()
     for thing in things:
         result = look(thing)
         if result is not None:
             found.append(result)
-        if in_thread:
-            now = clock()
-            if now - begin >= SLICE_NS:
+        now = clock()
+        if now - begin >= SLICE_NS:
+            if give_up is not None and give_up():
+                raise GivenUp(f"given up after {len(found)} records")
+            if in_thread:
                 sleep_until(now + int((now - begin) * (1 / DUTY - 1)))
-                begin = clock()
+            begin = clock()
     return found

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from coro.inspect.names import safe_name
 from coro.inspect.slices import sliced
+from coro.inspect.spawn_lines import spawn_line
 from coro.inspect.targets import target_text
 from coro.loop import loop
 from coro.records import ThreadRecord
 from coro.records import ThreadState as StateName
 from coro.runtime import get_thread_by_id
 from coro.scheduler import scheduler
-from coro.thread import coro
+from coro.state import ThreadState
 
 __all__ = ["state_of", "thread", "thread_record", "threads"]
 
 
-def state_of(thread: coro) -> StateName:
+def state_of(thread: ThreadState) -> StateName:
     """Where a thread stands, in one word."""
     if thread.dead:
         return "dead"
@@ -25,22 +29,23 @@ def state_of(thread: coro) -> StateName:
     return "waiting" if thread.started else "new"
 
 
-def thread_record(thread: coro) -> ThreadRecord | None:
-    """The record of a thread; None if it has ended.  Does not yield."""
+def thread_record(thread: ThreadState) -> ThreadRecord | None:
+    """The record of a thread; None if it has ended.  From any OS thread; does not yield."""
     state = state_of(thread)
     if state == "dead":
         return None
     now = scheduler.clock()
     waits = state == "waiting"
-    run_time_ns = thread.run_time_ns + (now - scheduler.now if state == "running" else 0)
+    run_time_ns = thread.run_time_ns + (max(0, now - scheduler.now) if state == "running" else 0)
     age_ns = now - loop.started_ns
+    waited_ns = max(0, now - thread.last_switch_ns)
     return ThreadRecord(
         id=thread.id,
-        name=thread.name,
+        name=safe_name(thread),
         state=state,
         waiting_for=thread.waiting_for if waits else None,
         waiting_on=target_text(thread) if waits else None,
-        waiting_s=(now - thread.last_switch_ns) / 1e9 if state in ("waiting", "runnable") else None,
+        waiting_s=waited_ns / 1e9 if state in ("waiting", "runnable") else None,
         run_time_s=run_time_ns / 1e9,
         share=min(1.0, run_time_ns / age_ns) if loop.running and age_ns > 0 else 0.0,
         switches=thread.switches,
@@ -48,7 +53,7 @@ def thread_record(thread: coro) -> ThreadRecord | None:
         selfish_acts=thread.selfish_acts,
         max_selfish_acts=thread.max_selfish_acts,
         spawned_by=thread.creator_id,
-        spawn_line=thread.spawn_line,
+        spawn_line=spawn_line(thread.spawn_code, thread.spawn_lasti),
         turn=loop.iterations,
     )
 
@@ -61,6 +66,9 @@ def thread(thread_id: int) -> ThreadRecord:
     return record
 
 
-def threads() -> list[ThreadRecord]:
-    """The records of all live threads, by id.  Yields, in slices; what has ended meanwhile is left out."""
-    return sliced(list(scheduler.all_threads.values()), thread_record)  # type: ignore[arg-type]
+def threads(give_up: Callable[[], object] | None = None) -> list[ThreadRecord]:
+    """The records of all live threads, by id.  Yields, in slices; what has ended meanwhile is left out.
+
+    give_up: see coro.inspect.slices.sliced().
+    """
+    return sliced(list(scheduler.all_threads.values()), thread_record, give_up)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from coro.inspect.names import safe_name
 from coro.inspect.slices import sliced
-from coro.inspect.targets import holders_of, target_text
+from coro.inspect.targets import has_holders, holders_in, holders_of, target_text
 from coro.inspect.threads import state_of
 from coro.records import WaitRecord, WhyRecord
 from coro.runtime import get_thread_by_id
 from coro.scheduler import scheduler
-from coro.thread import coro
+from coro.state import ThreadState
 
-__all__ = ["deadlocks", "why"]
+__all__ = ["deadlocks", "is_deadlock", "why"]
+
+# why() looks in one slice: at so many threads, in some ten milliseconds, at most.
+MAX_STEPS = 10_000
 
 
 def why(thread_id: int) -> WhyRecord:
@@ -20,63 +24,77 @@ def why(thread_id: int) -> WhyRecord:
 
     Where several threads hold something (readers of a rw_lock) the chain follows one that leads to a cycle, if
     there is one, else the first.  All is looked at in one slice, so a cycle is a deadlock: none of its threads can
-    go on by itself.
+    go on by itself.  At most ten thousand threads are looked at.
     Raises KeyError if the thread has ended or never was.  Does not yield.
     """
     cycle = _cycle_from(get_thread_by_id(thread_id))
     chain: list[WaitRecord] = []
-    thread: coro | None = get_thread_by_id(thread_id)
+    thread: ThreadState | None = get_thread_by_id(thread_id)
+    members = set(cycle)
     seen: set[int] = set()
-    while thread is not None and thread.id not in seen and state_of(thread) == "waiting":
+    while thread is not None and thread.id not in seen and len(seen) < MAX_STEPS and state_of(thread) == "waiting":
         seen.add(thread.id)
         record = _wait_record(thread)
         chain.append(record)
-        following = next((holder for holder in record.holders if holder in cycle), None)
+        following = next((holder for holder in record.holders if holder in members), None)
         if following is None and record.holders:
             following = record.holders[0]
-        thread = None if following is None else scheduler.all_threads.get(following)  # type: ignore[assignment]
+        thread = None if following is None else scheduler.all_threads.get(following)
     return WhyRecord(tuple(chain), cycle)
 
 
-def deadlocks() -> list[tuple[int, ...]]:
-    """All cycles of threads that wait for each other, each once, from its lowest id on.  Yields, in slices."""
-    found: set[tuple[int, ...]] = set()
+def deadlocks(give_up: Callable[[], object] | None = None) -> list[tuple[int, ...]]:
+    """The cycles of threads that wait for each other, each once, from its lowest id on.  Yields, in slices.
 
-    def look(thread: coro) -> None:
-        if not thread.dead and holders_of(thread):
-            cycle = _cycle_from(thread)
-            if cycle:
-                lowest = cycle.index(min(cycle))
-                found.add(cycle[lowest:] + cycle[:lowest])
+    First a picture of all waits is taken, slice by slice, then cycles are looked for in it, and each one that is
+    found is looked at again, in one slice: only what holds then is a deadlock.  Of cycles that share threads,
+    through a rw_lock with several readers, at least one is found.
+    give_up: see coro.inspect.slices.sliced().
+    """
+    waits: dict[int, object] = {}
 
-    sliced(list(scheduler.all_threads.values()), look)  # type: ignore[arg-type]
+    def look(thread: ThreadState) -> None:
+        target = thread.waiting_on
+        if has_holders(target) and state_of(thread) == "waiting":
+            waits[thread.id] = target
+
+    sliced(list(scheduler.all_threads.values()), look, give_up)
+    found = set(sliced(_cycles_in(waits), lambda cycle: cycle if cycle and is_deadlock(cycle) else None, give_up))
     return sorted(found)
 
 
-def _wait_record(thread: coro) -> WaitRecord:
+def is_deadlock(cycle: tuple[int, ...]) -> bool:
+    """Whether each of these threads waits for the next now, and the last for the first.  Does not yield."""
+    following = (*cycle[1:], cycle[0])
+    return all(other in _held_by(member) for member, other in zip(cycle, following, strict=True))
+
+
+def _wait_record(thread: ThreadState) -> WaitRecord:
     return WaitRecord(
         id=thread.id,
-        name=thread.name,
+        name=safe_name(thread),
         waiting_for=thread.waiting_for,
         waiting_on=target_text(thread),
-        waiting_s=(scheduler.clock() - thread.last_switch_ns) / 1e9,
+        waiting_s=max(0, scheduler.clock() - thread.last_switch_ns) / 1e9,
         holders=holders_of(thread),
     )
 
 
-def _held_by(thread_id: int) -> Iterator[int]:
+def _held_by(thread_id: int) -> tuple[int, ...]:
+    """Whom a thread waits for now."""
     thread = scheduler.all_threads.get(thread_id)
-    if thread is not None and thread.started and not thread.scheduled and thread is not scheduler.current:
-        yield from holders_of(thread)
+    if thread is None or state_of(thread) != "waiting":
+        return ()
+    return holders_of(thread)
 
 
-def _cycle_from(thread: coro) -> tuple[int, ...]:
+def _cycle_from(thread: ThreadState) -> tuple[int, ...]:
     """The first cycle that is reached from a thread, depth first; () if there is none."""
     path: list[int] = [thread.id]
     on_path = {thread.id}
     finished: set[int] = set()
-    branches = [_held_by(thread.id)]
-    while branches:
+    branches = [iter(_held_by(thread.id))]
+    while branches and len(finished) + len(path) <= MAX_STEPS:
         following = next(branches[-1], None)
         if following is None:
             branches.pop()
@@ -88,5 +106,38 @@ def _cycle_from(thread: coro) -> tuple[int, ...]:
         elif following not in finished:
             path.append(following)
             on_path.add(following)
-            branches.append(_held_by(following))
+            branches.append(iter(_held_by(following)))
     return ()
+
+
+def _cycles_in(waits: dict[int, object]) -> Iterator[tuple[int, ...]]:
+    """The cycles in a picture of waits, depth first; () after each step that found none.
+
+    waits: thread id -> what it waits on.  A lock's holders are followed once, however many threads wait for it: a
+    thousand writers behind a thousand readers are no million steps.
+    """
+    # What was waited on, by its id: its place on the path while that goes on, None when all behind it was seen.
+    seen: dict[int, int | None] = {}
+    for start in waits:
+        if id(waits[start]) in seen:
+            continue
+        path = [start]
+        seen[id(waits[start])] = 0
+        branches = [iter(holders_in(waits[start]))]
+        while branches:
+            following = next(branches[-1], None)
+            if following is None:
+                branches.pop()
+                seen[id(waits[path.pop()])] = None
+            elif following in waits:
+                target = waits[following]
+                if id(target) not in seen:
+                    seen[id(target)] = len(path)
+                    path.append(following)
+                    branches.append(iter(holders_in(target)))
+                elif (place := seen[id(target)]) is not None:
+                    # It waits on what path[place] waits on, which the next one holds.
+                    cycle = [*path[place + 1 :], following]
+                    lowest = cycle.index(min(cycle))
+                    yield tuple(cycle[lowest:] + cycle[:lowest])
+            yield ()

@@ -1,0 +1,550 @@
+"""JSON-RPC on one connection: docs/protocol.md has what it looks like from outside.
+
+The reader answers what is quick (hello, cancel, input, complete, subscriptions) itself, has each check done by a
+thread of its own, and hands everything else to the evaluator, which does one request after the other.
+
+Invariant: a message goes out whole: whoever writes one holds `_speech`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from coro.backdoor import completion
+from coro.backdoor.checking import check_parameters, health_in_time
+from coro.backdoor.commands import CommandError, find, known_commands
+from coro.backdoor.connection import ConnectionLost
+from coro.backdoor.evaluation import Evaluator, Incomplete, LeaveSession, LineInterrupted, Outcome
+from coro.backdoor.executing import NotAllowed, run_code, run_command, running_line
+from coro.backdoor.inbound import Refused, RpcLine
+from coro.backdoor.interrupting import strikes
+from coro.backdoor.json_lines import Request, RequestError, RequestId, parse_request
+from coro.backdoor.pace import Pace
+from coro.backdoor.rpc_messages import answer, describe, failure, hello_value, notification
+from coro.backdoor.session import Session
+from coro.backdoor.tokens import matches
+from coro.exceptions import TimeoutError
+from coro.fifo import fifo
+from coro.loop import loop
+from coro.records import EvaluationRecord
+from coro.runtime import spawn
+from coro.scheduler import scheduler
+from coro.sync import mutex
+from coro.timed import sleep_relative
+from coro.wire.arguments import UsageError, check
+from coro.wire.encode import DecodeError, dumps, loads_limited, to_plain
+from coro.wire.protocol import (
+    CANCELLED,
+    COMMAND_FAILED,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    LIMIT_REACHED,
+    METHOD_NOT_FOUND,
+    NOT_ALLOWED,
+    PARSE_ERROR,
+)
+
+__all__ = ["RpcSession"]
+
+MAX_WAITING_REQUESTS = 64
+MAX_CHECKS = 4
+MAX_SUBSCRIPTIONS = 8
+MIN_PERIOD_S = 0.1
+CHUNK_CHARS = 16_384
+# What a probe may ask without taking one of the sessions' slots.
+_PROBE_METHODS = ("hello", "check", "lag", "help")
+
+
+@dataclass(slots=True)
+class _Subscription:
+    number: int
+    method: str
+    params: dict[str, Any]
+    every: float
+    seq: int = 0
+    dropped: int = 0
+
+
+class _RpcFailure(Exception):
+    """A request is refused: code and message of JSON-RPC's error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class _Sink:
+    """What an eval prints, as notifications: a piece when there is enough, or at the end of a line."""
+
+    def __init__(self, session: RpcSession) -> None:
+        self._session = session
+        self._kept: list[str] = []
+        self._length = 0
+
+    def write(self, text: str) -> None:
+        """Take text.  Yields when the peer is slow."""
+        self._kept.append(text)
+        self._length += len(text)
+        if self._length >= CHUNK_CHARS or "\n" in text:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was kept back.  Yields when the peer is slow."""
+        if self._kept:
+            text = "".join(self._kept)
+            self._kept.clear()
+            self._length = 0
+            self._session.output(text)
+
+
+class RpcSession:
+    """One connection's requests; run() is the reader."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.host = session.host
+        self.connection = session.connection
+        self.sink = _Sink(self)
+        self.evaluator: Evaluator | None = None
+        self._speech = mutex()
+        self._requests = fifo()
+        # Requests that are not answered yet, those that wait included.
+        self._open: dict[RequestId, Request] = {}
+        self._running: RequestId | None = None
+        self._cancelled: set[RequestId] = set()
+        self._worker: Any = None
+        self._checks = 0
+        self._inputs = fifo()
+        self._subscriptions: dict[int, tuple[_Subscription, Any]] = {}
+        self._last_subscription = 0
+        self._quick: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "hello": self._hello,
+            "cancel": self._cancel,
+            "input": self._input_came,
+            "complete": self._complete,
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+        }
+
+    # -- the reader
+
+    def run(self) -> str:
+        """Read requests until the end; returns why it ended.  Yields."""
+        why = "end of input"
+        interrupted = True
+        try:
+            self._read()
+            interrupted = False
+        except ConnectionLost as lost:
+            why = lost.reason
+        except TimeoutError:
+            why = "idle for too long"
+        finally:
+            self._finish(patient=not interrupted)
+        return why
+
+    def _read(self) -> None:
+        while True:
+            try:
+                found = self.connection.next_event(self.host.limits.idle)
+            except TimeoutError:
+                if self._open or self._subscriptions:
+                    continue
+                raise
+            match found:
+                case None:
+                    return
+                case RpcLine(data):
+                    self._take(data)
+                case Refused(reason, foreign):
+                    if foreign:
+                        self.session.refused(reason)
+                    self._refuse(None, PARSE_ERROR, reason)
+                    raise ConnectionLost(reason)
+
+    def _finish(self, *, patient: bool) -> None:
+        for _, thread in self._subscriptions.values():
+            thread.shutdown()
+        worker = self._worker
+        if worker is None or worker.dead:
+            return
+        if patient and self._open:
+            self._requests.push(None)
+            try:
+                worker.join(self.host.limits.end_of_input)
+            except TimeoutError:
+                patient = False
+        if not worker.dead:
+            if self.session.line is not None:
+                strikes.interrupt_line(self.session.line, "the end of the session")
+            worker.shutdown()
+
+    def _take(self, data: bytes) -> None:
+        """One line: decode it, and do or hand on what it asks for."""
+        try:
+            message = loads_limited(data)
+        except DecodeError as error:
+            self._refuse(None, PARSE_ERROR, str(error))
+            raise ConnectionLost(f"no JSON: {error}") from None
+        try:
+            request = parse_request(message)
+            if request.id is not None and request.id in self._open:
+                raise RequestError(INVALID_REQUEST, f"the request {request.id!r} is not answered yet", None)
+            if request.is_notification and request.method not in ("cancel", "input"):
+                return
+        except RequestError as error:
+            self._refuse(error.id, error.code, error.message)
+            return
+        self._dispatch(request)
+
+    def _dispatch(self, request: Request) -> None:
+        try:
+            self._admit(request)
+            quick = self._quick.get(request.method)
+            if quick is not None:
+                value = quick(request.params)
+                if request.id is not None:
+                    self.send(answer(request.id, None, value))
+            elif request.method == "check":
+                self._start_check(request)
+            else:
+                self._queue(request)
+        except _RpcFailure as error:
+            self._refuse(request.id, error.code, error.message)
+        except UsageError as error:
+            self._refuse(request.id, INVALID_PARAMS, str(error))
+
+    def _admit(self, request: Request) -> None:
+        session = self.session
+        if session.role is None and request.method != "hello":
+            raise _RpcFailure(NOT_ALLOWED, "a token is needed: say hello with it first")
+        if not session.takes_slot and request.method not in _PROBE_METHODS:
+            limit = self.host.limits.sessions
+            if self.host.count("session") >= limit:
+                raise _RpcFailure(LIMIT_REACHED, f"{limit} sessions are connected already, the most allowed")
+            session.takes_slot = True
+
+    def _queue(self, request: Request) -> None:
+        if len(self._requests) >= MAX_WAITING_REQUESTS:
+            raise _RpcFailure(LIMIT_REACHED, f"{MAX_WAITING_REQUESTS} requests wait already, the most allowed")
+        if request.method != "eval":
+            self._find(request.method)
+        self._open[request.id] = request  # type: ignore[index]
+        self._requests.push(request)
+        if self._worker is None:
+            self._worker = spawn(self._work, thread_name=f"{self.session.name} evaluator")
+            self.session.threads.append(self._worker)
+
+    def _find(self, method: str) -> Any:
+        try:
+            return find(method)
+        except CommandError as error:
+            raise _RpcFailure(METHOD_NOT_FOUND, str(error)) from None
+
+    # -- quick methods
+
+    def _hello(self, params: dict[str, Any]) -> dict[str, Any]:
+        token = params.get("token")
+        if self.session.role is None:
+            if isinstance(token, str) and matches(token, self.host.token):
+                self.session.role = self.host.roles.role_of(self.connection.peer, True)
+            if self.session.role is None:
+                self.session.refused("wrong token")
+                raise _RpcFailure(NOT_ALLOWED, "the token is wrong" if token else "a token is needed")
+        names = [known.name for known in known_commands() if self.session.may(known.role)]
+        return hello_value(self.session, names)
+
+    def _cancel(self, params: dict[str, Any]) -> dict[str, bool]:
+        number = params.get("id")
+        if not isinstance(number, (int, str)):
+            raise _RpcFailure(INVALID_PARAMS, "cancel needs the id of a request")
+        if number not in self._open:
+            return {"cancelled": False}
+        self._cancelled.add(number)
+        if number == self._running and self.session.line is not None:
+            strikes.interrupt_line(self.session.line, "Ctrl-C")
+        return {"cancelled": True}
+
+    def _input_came(self, params: dict[str, Any]) -> dict[str, bool]:
+        wanted = params.get("id") == self._running
+        if wanted:
+            text = params.get("text")
+            self._inputs.push(text if isinstance(text, str) and not params.get("eof") else None)
+        return {"accepted": wanted}
+
+    def _complete(self, params: dict[str, Any]) -> dict[str, Any]:
+        text, cursor = params.get("text"), params.get("cursor")
+        if not isinstance(text, str) or (cursor is not None and type(cursor) is not int):
+            raise _RpcFailure(INVALID_PARAMS, "complete needs a text and, if any, a cursor")
+        if not self.session.may("eval") or not self.host.eval_allowed:
+            return {"start": 0, "candidates": [], "truncated": False}
+        evaluator = self._evaluator()
+        found = completion.complete(
+            text, len(text) if cursor is None else cursor, evaluator.namespace, evaluator.names
+        )
+        return {
+            "start": found.start,
+            "candidates": [{"text": candidate, "kind": kind} for candidate, kind in found.candidates],
+            "truncated": found.truncated,
+        }
+
+    def _evaluator(self) -> Evaluator:
+        if self.evaluator is None:
+            self.evaluator = Evaluator(
+                self.host.namespace,
+                self.sink,
+                read_line=self._ask,
+                label=self.session.name,
+                max_repr_bytes=self.host.limits.repr_bytes,
+            )
+        return self.evaluator
+
+    # -- checks
+
+    def _start_check(self, request: Request) -> None:
+        if self._checks >= MAX_CHECKS:
+            raise _RpcFailure(LIMIT_REACHED, f"{MAX_CHECKS} checks are under way already, the most allowed")
+        if not self.session.may("observe"):
+            raise _RpcFailure(NOT_ALLOWED, "check needs the role observe")
+        parameters = check_parameters(request.params)
+        self._checks += 1
+        self._open[request.id] = request  # type: ignore[index]
+        thread = spawn(self._check, request, parameters, thread_name=f"{self.session.name} check")
+        self.session.threads.append(thread)
+
+    def _check(self, request: Request, parameters: dict[str, Any]) -> None:
+        began = scheduler.clock()
+        try:
+            with self._speaking():
+                health_in_time(self.session, parameters, lambda health: answer(request.id, "coro.health/1", health))
+            self.session.audit("check", "ok", began)
+        except CommandError as error:
+            self._refuse(request.id, COMMAND_FAILED, str(error))
+        except ConnectionLost:
+            # Nobody is left to be told; the reader sees it too.
+            return
+        finally:
+            self._checks -= 1
+            self._open.pop(request.id, None)  # type: ignore[arg-type]
+            self.session.threads = [thread for thread in self.session.threads if thread is not scheduler.current]
+
+    # -- the evaluator
+
+    def _work(self) -> None:
+        try:
+            while True:
+                request = self._requests.pop()
+                if request is None:
+                    return
+                self._running = request.id
+                try:
+                    self._answer(request)
+                finally:
+                    self._running = None
+                    self._open.pop(request.id, None)
+                    self._cancelled.discard(request.id)
+        except ConnectionLost as lost:
+            self.connection.drop(lost.reason)
+        except LeaveSession:
+            self.connection.drop("quit")
+        finally:
+            if os.getpid() != self.host.pid:
+                # The code forked, and this is the child, with nobody to talk to.
+                os._exit(0)
+            if self.evaluator is not None:
+                self.evaluator.close()
+
+    def _answer(self, request: Request) -> None:
+        try:
+            if request.id in self._cancelled:
+                raise LineInterrupted("Ctrl-C")
+            if request.method == "eval":
+                self.send(answer(request.id, "coro.evaluation/1", to_plain(self._eval(request))))
+            else:
+                self._run(request)
+        except UsageError as error:
+            self._refuse(request.id, INVALID_PARAMS, str(error))
+        except CommandError as error:
+            self._refuse(request.id, COMMAND_FAILED, str(error))
+        except NotAllowed as error:
+            self._refuse(request.id, NOT_ALLOWED, str(error))
+        except LineInterrupted as error:
+            self._refuse(request.id, CANCELLED, str(error))
+
+    def _eval(self, request: Request) -> EvaluationRecord:
+        code = request.params.get("code")
+        if not isinstance(code, str):
+            raise UsageError("eval needs its code as a string")
+        if not self.host.eval_allowed or not self.session.may("eval"):
+            reason = "is turned off in this daemon" if not self.host.eval_allowed else "needs the role eval"
+            self.session.audit(code, "refused")
+            raise NotAllowed(f"the Python prompt {reason}")
+        evaluator = self._evaluator()
+        compiled = evaluator.compile_source(code, interactive=bool(request.params.get("interactive", False)))
+        if isinstance(compiled, Incomplete):
+            return EvaluationRecord(None, None, True, 0.0)
+        if isinstance(compiled, str):
+            return EvaluationRecord(None, compiled, False, 0.0)
+        self.session.remember(code)
+        if len(self._inputs):
+            self._inputs.pop_all()
+        try:
+            outcome: Outcome = run_code(self.session, evaluator, compiled, code)
+        finally:
+            self.sink.flush()
+        return EvaluationRecord(outcome.value_repr, outcome.error_text, False, outcome.seconds)
+
+    def _ask(self, prompt: str) -> str:
+        self.sink.flush()
+        self.send(notification("input", {"id": self._running, "prompt": prompt}))
+        text = self._inputs.pop()
+        if text is None:
+            raise EOFError("the session's input has ended")
+        return text  # type: ignore[no-any-return]
+
+    def _run(self, request: Request) -> None:
+        implementation = find(request.method)
+        parameters = check(implementation.command, request.params)
+        text = describe(request)
+        with running_line(self.session, text):
+            rows = run_command(self.session, implementation, parameters, text)
+            is_list = next(rows)
+            schema = implementation.command.schema
+            if request.method == "where" and parameters.get("group"):
+                schema = "coro.stack-group/1"
+            if is_list:
+                self._send_list(request.id, schema, rows)
+            else:
+                self.send(answer(request.id, schema, next(rows)))
+                # To its end, where it is audited.
+                next(rows, None)
+
+    def _send_list(self, number: RequestId | None, schema: str, rows: Iterator[Any]) -> None:
+        """A list, encoded and sent piece by piece: nothing of its whole size is ever kept.
+
+        Interrupted half-way, the message is ended all the same, marked as truncated.
+        """
+        first = next(rows, _NOTHING)
+        with self._speaking():
+            kept = [f'{{"jsonrpc":"2.0","id":{dumps(number)},"result":{{"schema":{dumps(schema)},"value":[']
+            length = 0
+            truncated = False
+            if first is not _NOTHING:
+                kept.append(dumps(first))
+            try:
+                for item in rows:
+                    text = "," + dumps(item)
+                    kept.append(text)
+                    length += len(text)
+                    if length >= CHUNK_CHARS:
+                        data = "".join(kept).encode()
+                        kept.clear()
+                        length = 0
+                        self.connection.write(data)
+            except LineInterrupted:
+                truncated = True
+            tail = ',"truncated":true' if truncated else ""
+            kept.append(f'],"turn":{loop.iterations},"answered_by":"loop"{tail}}}}}\n')
+            self.connection.write("".join(kept).encode())
+
+    # -- subscriptions
+
+    def _subscribe(self, params: dict[str, Any]) -> dict[str, int]:
+        method, every, given = params.get("method"), params.get("every", 1.0), params.get("params", {})
+        if not isinstance(method, str) or not isinstance(given, dict):
+            raise _RpcFailure(INVALID_PARAMS, "subscribe needs a method, and its params as an object")
+        if not isinstance(every, (int, float)) or isinstance(every, bool) or not MIN_PERIOD_S <= every <= 86_400:
+            raise _RpcFailure(INVALID_PARAMS, f"every must be {MIN_PERIOD_S} to 86400 s, got {every!r}")
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise _RpcFailure(LIMIT_REACHED, f"{MAX_SUBSCRIPTIONS} subscriptions run already, the most allowed")
+        command = self._find(method).command
+        if command.group != "look" and command.name != "sessions":
+            raise _RpcFailure(INVALID_PARAMS, f"{method} cannot be subscribed to: it does not only look")
+        parameters = check(command, given)
+        self._last_subscription += 1
+        subscription = _Subscription(self._last_subscription, method, parameters, float(every))
+        thread = spawn(self._publish, subscription, thread_name=f"{self.session.name} subscription {method}")
+        self.session.threads.append(thread)
+        self._subscriptions[subscription.number] = subscription, thread
+        return {"subscription": subscription.number}
+
+    def _unsubscribe(self, params: dict[str, Any]) -> dict[str, bool]:
+        _, thread = self._subscriptions.pop(params.get("subscription"), (None, None))  # type: ignore[arg-type]
+        if thread is not None:
+            self.session.threads.remove(thread)
+            thread.shutdown()
+        return {"ended": thread is not None}
+
+    def _publish(self, subscription: _Subscription) -> None:
+        """Send one event a period; while the peer has not taken the last one, the next is dropped and counted."""
+        implementation = find(subscription.method)
+        try:
+            while True:
+                sleep_relative(subscription.every)
+                if self.connection.pending or self.session.speaking:
+                    subscription.dropped += 1
+                    continue
+                rows = run_command(
+                    self.session, implementation, subscription.params, f"subscription {subscription.method}"
+                )
+                value: Any = list(Pace().walk(rows)) if next(rows) else next(rows)
+                result = {
+                    "schema": implementation.command.schema,
+                    "value": value,
+                    "turn": loop.iterations,
+                    "answered_by": "loop",
+                }
+                event = {
+                    "subscription": subscription.number,
+                    "seq": subscription.seq,
+                    "dropped": subscription.dropped,
+                    "result": result,
+                }
+                subscription.seq += 1
+                self.send(notification("event", event))
+        except (CommandError, NotAllowed) as error:
+            self._end_subscription(subscription, str(error))
+        except ConnectionLost as lost:
+            self.connection.drop(lost.reason)
+
+    def _end_subscription(self, subscription: _Subscription, why: str) -> None:
+        self._subscriptions.pop(subscription.number, None)
+        params = {"subscription": subscription.number, "seq": subscription.seq, "error": why}
+        self.send(notification("event", params))
+
+    # -- output
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        with self._speech:
+            self.session.speaking = True
+            try:
+                yield
+            finally:
+                self.session.speaking = False
+
+    def send(self, data: bytes) -> None:
+        """Send one message.  Yields while the peer is slow.  Raises ConnectionLost."""
+        with self._speaking():
+            self.connection.write(data)
+
+    def output(self, text: str) -> None:
+        """Send what an eval printed."""
+        data = notification("output", {"id": self._running, "text": text})
+        if scheduler.collecting:
+            self.connection.enqueue(data)
+        else:
+            self.send(data)
+
+    def _refuse(self, number: RequestId | None, code: int, message: str) -> None:
+        if code in (NOT_ALLOWED, LIMIT_REACHED):
+            self.session.refused(message)
+        self.send(failure(number, code, message))
+
+
+_NOTHING = object()
