@@ -74,7 +74,9 @@ class PieceCompiler:
             if self._is_incomplete(text, filename, interactive):
                 return INCOMPLETE
             code = self._code(text, filename, interactive)
-        except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        except Exception as error:
+            # Mostly SyntaxError; ValueError, MemoryError and RecursionError for hostile sources; anything at all
+            # once a line has replaced what compiling needs.
             return syntax_error_text(error, text)
         self._count += 1
         self._remember(filename, text)

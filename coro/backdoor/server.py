@@ -29,6 +29,7 @@ from coro.descriptors import Descriptor, descriptors
 from coro.exceptions import ClosedError, TimeoutError
 from coro.loop import loop
 from coro.runtime import spawn
+from coro.scheduler import scheduler
 from coro.socket.sock import sock
 from coro.thread import coro
 from coro.timed import sleep_relative
@@ -101,7 +102,7 @@ class Backdoor:
         return self.listeners[0].address
 
     def close(self) -> None:
-        """End all sessions, stop listening and remove the socket's file.  Closing twice is harmless.  Does not yield."""
+        """End all sessions, stop listening, remove the socket's file.  Closing twice is harmless.  Does not yield."""
         if self.closed:
             return
         self.closed = True
@@ -109,7 +110,9 @@ class Backdoor:
         for session in list(self.host.sessions.values()):
             session.kick("the backdoor is closed")
         for thread in self._threads:
-            thread.shutdown()
+            # In the current thread shutdown() would raise here and now.
+            if thread is not scheduler.current:
+                thread.shutdown()
         for listener in self.listeners:
             try:
                 listener.close()

@@ -1,7 +1,7 @@
 """What is entered at the prompt: Python, or a command behind a colon; carried out over the connection, and shown.
 
-Invariant: what fails in the daemon, or is wrong usage, is told and done with; only the loss of the connection and the
-wish to leave are raised.
+Invariant: what fails in the daemon, or is wrong usage, is told and done with; only the loss of the connection and
+the wish to leave are raised.
 """
 
 from __future__ import annotations

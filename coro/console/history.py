@@ -1,6 +1,6 @@
 """What was typed in earlier sessions, per user, in $XDG_STATE_HOME/coro/history.
 
-Each entry is its lines, each behind a "+", after a line with the time behind a "#", as in prompt_toolkit's own file.
+Each entry is its lines, each behind a "+", after a line with the time behind a "#", as in prompt_toolkit's file.
 Lines that begin with a blank are not kept, as in a shell: for secrets.
 
 Invariant: the file is closed to others.  History is a comfort: whatever is wrong with the disk is told once and

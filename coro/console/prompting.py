@@ -41,7 +41,8 @@ class Editor:
     ) -> None:
         """link, commands: as PromptCompleter.
 
-        arrived: called when something comes from the daemon during a prompt; returns what to print; raises NotReached.
+        arrived: called when something comes from the daemon during a prompt; returns what to print, raises
+        NotReached.
         """
         self.draft = ""
         self._link = link
@@ -105,7 +106,8 @@ def highlighter() -> Callable[[str, bool], str]:
         if len(text) > 20_000:
             return text
         lexer = PythonTracebackLexer() if is_traceback else PythonLexer(stripnl=False)
-        return highlight(text, lexer, formatter).rstrip("\n")
+        result: str = highlight(text, lexer, formatter)
+        return result.rstrip("\n")
 
     return coloured
 

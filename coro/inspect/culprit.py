@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 from operator import attrgetter
-from typing import Any
 
-from coro.inspect.frames import at_once, frame_records, places_of_frames, walk_os_thread
+from coro.inspect.frames import StackReading, at_once, frame_records
 from coro.inspect.names import safe_name
 from coro.loop import loop
 from coro.records import CulpritRecord
@@ -15,8 +14,8 @@ from coro.state import ThreadState
 
 __all__ = ["culprit"]
 
-_where_it_is = attrgetter("current", "now")
-_turn = attrgetter("iterations", "last_poll_ns")
+_slice = partial(attrgetter("current", "now"), scheduler)
+_turn = partial(attrgetter("iterations", "last_poll_ns"), loop)
 
 
 def culprit() -> CulpritRecord:
@@ -26,27 +25,15 @@ def culprit() -> CulpritRecord:
     lasted, and for the loop itself how long ago it polled.  Takes some 50 us, and reads source files.
     Takes no lock, imports nothing, runs no code of the application's.  Does not yield.
     """
-    ident = scheduler.os_thread_ident
-    frames: list[Any] = []
-    for _ in range(3):
-        try:
-            before, turn, frames, after, turn_after = at_once(
-                partial(_where_it_is, scheduler),
-                partial(_turn, loop),
-                partial(list, walk_os_thread(ident)),
-                partial(_where_it_is, scheduler),
-                partial(_turn, loop),
-            )
-        except KeyError:
-            return CulpritRecord(None, "no loop", 0.0, ())
-        # A garbage collection in between may have let the loop go on.
-        torn = before != after or turn != turn_after
-        if not torn:
-            break
-    thread: ThreadState | None
-    thread, since = before
+    reading = StackReading.of_os_thread(scheduler.os_thread_ident)
+    before, turn, *_, after, turn_after = at_once(_slice, _turn, *reading.steps, _slice, _turn)
     now = scheduler.clock()
-    frames_read = frame_records(places_of_frames(frames))
+    thread: ThreadState | None
+    thread, began = before
+    frames = frame_records(reading.outermost_first())
+    if not loop.running:
+        return CulpritRecord(None, "no loop", 0.0, ())
+    torn = before != after or turn != turn_after
     if thread is None:
-        return CulpritRecord(None, "the loop", max(0, now - turn[1]) / 1e9, frames_read, torn)
-    return CulpritRecord(thread.id, safe_name(thread), max(0, now - since) / 1e9, frames_read, torn)
+        return CulpritRecord(None, "the loop", max(0, now - turn[1]) / 1e9, frames, torn)
+    return CulpritRecord(thread.id, safe_name(thread), max(0, now - began) / 1e9, frames, torn)

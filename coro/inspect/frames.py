@@ -1,44 +1,47 @@
 """Reading stacks, also from another OS thread while the loop runs.
 
-A stack is walked inside one call of C functions: between two bytecodes of ours the interpreter may run the loop's
-OS thread, which may resume the very greenlet whose frames we hold and park it again.  On CPython 3.12 and later,
-where greenlet mends the links of a parked stack when `gr_frame` is read and undoes that when it resumes, going on
-from such a frame would follow links into a C stack that is gone.
+A stack is read by C functions alone, with the collector off, so that the loop's OS thread cannot run meanwhile:
+- A frame that returns while we hold it hands its variables to us, and their finalisers would run here, in the wrong
+  OS thread.  So no frame outlives the reading: what comes out is code and lines.
+- On CPython 3.11 a collection inside `f_back` lets the other OS thread run, and the new frame object is then tied to
+  a stack entry that is gone; a reading of 20 s beside a busy loop got a str for a frame.
+- On CPython 3.12 and later greenlet mends the links of a parked stack when `gr_frame` is read, and undoes that when it
+  resumes; going on from such a frame would follow links into a C stack that is gone.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import accumulate, chain, dropwhile, islice, repeat, takewhile
-from operator import attrgetter, call, is_not, itemgetter
-from types import CodeType, FrameType
+from itertools import accumulate, chain, compress, dropwhile, islice, repeat, takewhile
+from operator import attrgetter, call, is_not, methodcaller
+from types import CodeType
 from typing import Any
 
 from coro.inspect.source import source_files
 from coro.records import FrameRecord
 from coro.scheduler import Scheduler, scheduler
-from coro.state import Carrier, ThreadState
+from coro.state import ThreadState
 
 __all__ = [
     "MAX_FRAMES",
     "Place",
+    "StackReading",
     "at_once",
     "frame_records",
-    "frames_of_os_thread",
     "places_of",
-    "places_of_frames",
     "places_of_os_thread",
-    "walk_os_thread",
 ]
 
 # The innermost calls of a deeper stack are kept.
 MAX_FRAMES = 500
 
 # A call: its code and line; code None stands for the calls that were left out.
-Place = tuple[CodeType | None, int]
+Place = tuple[CodeType | None, int | None]
 
 _CARRY = Scheduler.carry.__code__
 # As code objects name their files.
@@ -48,52 +51,58 @@ _code_and_line = attrgetter("f_code", "f_lineno")
 
 
 def at_once(*steps: Callable[[], object]) -> list[Any]:
-    """The results of functions written in C, called without a bytecode of ours in between."""
-    return list(map(call, steps))
+    """The results of functions written in C, with nothing of any OS thread's in between.
 
-
-def _walk(first: Iterable[Any], depth: int) -> Iterator[Any]:
-    """`first`, then frame after frame outwards, `depth` at most; all of it in C."""
-    return takewhile(_is_there, accumulate(chain(first, repeat("f_back", depth)), getattr))
-
-
-def walk_os_thread(ident: int, depth: int = MAX_FRAMES + 1) -> Iterator[FrameType]:
-    """The frames of an OS thread, innermost first, `depth` at most; read when they are asked for.
-
-    Raises KeyError then if there is no such OS thread.
+    The steps should not raise.
     """
-    return _walk(islice(map(itemgetter(ident), iter(sys._current_frames, None)), 1), depth - 1)
-
-
-def frames_of_os_thread(ident: int, depth: int = MAX_FRAMES + 1) -> list[FrameType]:
-    """The frames of an OS thread, innermost first, `depth` at most; [] if there is no such OS thread."""
+    results: list[Any] = []
+    # Only what was on is switched on again, as its last step finds out by itself.
+    switch_on = compress((gc.enable,), map(results.__getitem__, (0,)))
     try:
-        return list(walk_os_thread(ident, depth))
-    except KeyError:
-        return []
+        results.extend(map(call, chain((gc.isenabled, gc.disable), steps, switch_on)))
+    except BaseException:
+        if results and results[0]:
+            gc.enable()
+        raise
+    return results[2 : 2 + len(steps)]
 
 
-def _frames_of_carrier(carrier: Carrier) -> list[FrameType]:
-    return list(_walk((carrier, "gr_frame"), MAX_FRAMES))[1:]
+class StackReading:
+    """The reading of one stack, as steps for at_once().
 
-
-def places_of_frames(frames: list[FrameType]) -> tuple[Place, ...]:
-    """(code, line) of each call, outermost first, from frames that stand innermost first.
-
-    The carrier's own call, which tells nothing, is left out.
+    places: what was read, innermost call first.
     """
-    places: list[Place] = list(map(_code_and_line, frames))
-    if len(places) > MAX_FRAMES:
-        places[MAX_FRAMES:] = [(None, 0)]
-    elif places and places[-1][0] is _CARRY:
-        places.pop()
-    places.reverse()
-    return tuple(places)
+
+    def __init__(self, first: Iterable[Any], left_out: int = 0, limit: int = MAX_FRAMES) -> None:
+        """Read from what `first` leads to: an object and names of attributes; `left_out` of them are no frames."""
+        frames = takewhile(_is_there, accumulate(chain(first, repeat("f_back")), getattr))
+        reading: Iterator[Place] = map(_code_and_line, islice(frames, left_out, None))
+        self.places: list[Place] = []
+        # To the very end, or the last frame that was read would live on.
+        self.steps = (partial(self.places.extend, islice(reading, limit + 1)), partial(deque, reading, 0))
+
+    @classmethod
+    def of_os_thread(cls, ident: int, limit: int = MAX_FRAMES) -> StackReading:
+        """Of an OS thread; finds nothing if there is none with this identifier."""
+        innermost = map(methodcaller("get", ident), iter(sys._current_frames, None))
+        return cls(islice(innermost, 1), limit=limit)
+
+    def outermost_first(self) -> tuple[Place, ...]:
+        """What was read, outermost call first, without the carrier's own call, which tells nothing."""
+        places = self.places
+        if len(places) > MAX_FRAMES:
+            places[MAX_FRAMES:] = [(None, 0)]
+        elif places and places[-1][0] is _CARRY:
+            places.pop()
+        places.reverse()
+        return tuple(places)
 
 
-def places_of_os_thread(ident: int) -> tuple[Place, ...]:
-    """Where an OS thread stands, outermost call first."""
-    return places_of_frames(frames_of_os_thread(ident))
+def places_of_os_thread(ident: int, limit: int = MAX_FRAMES) -> list[Place]:
+    """Where an OS thread stands: (code, line) of each call, innermost first; of `limit` calls and one more at most."""
+    reading = StackReading.of_os_thread(ident, limit)
+    at_once(*reading.steps)
+    return reading.places
 
 
 def places_of(thread: ThreadState) -> tuple[Place, ...]:
@@ -104,23 +113,28 @@ def places_of(thread: ThreadState) -> tuple[Place, ...]:
         if carrier is None:
             return ()
         switches = thread.switches
-        if thread is not scheduler.current:
-            frames = _frames_of_carrier(carrier)
+        runs = thread is scheduler.current
+        if not runs:
+            reading = StackReading((carrier, "gr_frame"), left_out=1)
         elif scheduler.in_loop_os_thread():
-            frames = list(dropwhile(_is_ours, _walk((sys._getframe(1),), MAX_FRAMES)))
+            reading = StackReading((sys._getframe(1),))
         else:
-            frames = frames_of_os_thread(scheduler.os_thread_ident)
-        if frames and thread.switches == switches and thread.carrier is carrier:
-            return places_of_frames(frames)
+            reading = StackReading.of_os_thread(scheduler.os_thread_ident)
+        at_once(*reading.steps)
+        if reading.places and thread.switches == switches and thread.carrier is carrier:
+            if runs:
+                reading.places[:] = dropwhile(_is_ours, reading.places)
+            return reading.outermost_first()
     return ()
 
 
-def _is_ours(frame: FrameType) -> bool:
+def _is_ours(place: Place) -> bool:
     """Whether a call is that of somebody who looks."""
-    return frame.f_code.co_filename.startswith(_OUR_DIRECTORY)
+    code = place[0]
+    return code is not None and code.co_filename.startswith(_OUR_DIRECTORY)
 
 
-def frame_records(places: tuple[Place, ...]) -> tuple[FrameRecord, ...]:
+def frame_records(places: Iterable[Place]) -> tuple[FrameRecord, ...]:
     """Places as records, with their source lines.  Reads the disk; does not yield."""
     return tuple([_record(code, line) for code, line in places])
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from coro.inspect.frames import frames_of_os_thread
+import os
+
+from coro.inspect.frames import places_of_os_thread
 from coro.loop import Loop, loop
+from coro.poller import base
 from coro.scheduler import scheduler
+from coro.testing import poller as fake_poller
 
 __all__ = ["loop_is_polling"]
 
@@ -12,7 +16,7 @@ __all__ = ["loop_is_polling"]
 _DEPTH = 8
 _POLL = Loop._poll.__code__
 _WAIT_FOR_POST = Loop.wait_for_post.__code__
-_POLLERS = ("coro.poller", "coro.testing")
+_POLLERS = tuple([os.path.join(os.path.dirname(module.__file__), "") for module in (base, fake_poller)])
 
 
 def loop_is_polling() -> bool:
@@ -24,12 +28,13 @@ def loop_is_polling() -> bool:
     poller = loop.poller
     if poller is None or scheduler.current is not None:
         return False
-    own_module = type(poller).__module__
-    for frame in frames_of_os_thread(scheduler.os_thread_ident, _DEPTH):
-        if frame.f_code is _POLL:
+    own = getattr(getattr(type(poller), "poll", None), "__code__", _POLL).co_filename
+    for code, _ in places_of_os_thread(scheduler.os_thread_ident, _DEPTH):
+        if code is _POLL:
             # Only calls of pollers inside, or none: then the poller is written in C, or about to be called.
             return True
-        module = frame.f_globals.get("__name__", "")
-        if module != own_module and not module.startswith(_POLLERS) and frame.f_code is not _WAIT_FOR_POST:
+        if code is None or code is _WAIT_FOR_POST:
+            continue
+        if code.co_filename != own and not code.co_filename.startswith(_POLLERS):
             return False
     return False

@@ -22,6 +22,7 @@ from coro.wire.directories import (
     default_socket_path,
     ensure_directory,
     fault_in,
+    fault_of,
     runtime_directory,
 )
 from coro.wire.lock_file import is_held, try_lock
@@ -149,20 +150,19 @@ def _search(directory: str, owners: Collection[int], skipped: list[str] | None, 
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if skipped is not None and error.errno != errno.ENOENT:
-            link = os.path.islink(directory)
-            skipped.append(f"{directory}: {'is a symbolic link' if link else error.strerror}")
+            skipped.append(f"{directory} {fault_of(directory, owners) or f'cannot be read: {error.strerror}'}")
         return []
     try:
         here = os.fstat(fd)
         fault = fault_in(here, owners)
         if fault is not None:
             if skipped is not None:
-                skipped.append(f"{directory}: {fault}")
+                skipped.append(f"{directory} {fault}")
             return []
         return list(_entries(directory, fd, here.st_uid, root))
     except OSError as error:
         if skipped is not None:
-            skipped.append(f"{directory}: {error.strerror}")
+            skipped.append(f"{directory} cannot be read: {error.strerror}")
         return []
     finally:
         os.close(fd)

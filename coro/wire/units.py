@@ -7,6 +7,7 @@ as the text that it is, None as "-".
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import TypeGuard
 
 from coro.wire.escape import printable
@@ -14,30 +15,48 @@ from coro.wire.escape import printable
 __all__ = ["count", "duration", "is_number", "moment", "percent", "text"]
 
 _MAX_TEXT = 400
+_MAX_ITEMS = 20
+# Larger numbers than any record holds; they are named, not written out.
+_MAX_BITS = 256
 
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether it is an int or a finite float, and no bool."""
     if isinstance(value, float):
         return value - value == 0.0
-    return isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 1000
+    return isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _MAX_BITS
 
 
 def text(value: object) -> str:
     """Any value on one line, printable, cut at 400 characters.  None is "-"; a list, its items with blanks."""
+    shown = _text(value, 0)
+    return shown if len(shown) <= _MAX_TEXT else shown[:_MAX_TEXT] + "…"
+
+
+def _text(value: object, depth: int) -> str:
     if value is None:
         return "-"
     if isinstance(value, str):
-        return printable(value) if len(value) <= _MAX_TEXT else printable(value[:_MAX_TEXT]) + "…"
+        # One more than is shown, so that text() sees that something is missing.
+        return printable(value[: _MAX_TEXT + 1])
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        shown = " ".join([text(item) for item in value[:20]])
-        return shown + (" …" if len(value) > 20 else "")
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= _MAX_BITS else f"a number of {value.bit_length()} bits"
+    if isinstance(value, (list, tuple, dict)):
+        return _items(value, depth)
+    return printable(repr(value)[: _MAX_TEXT + 1])
+
+
+def _items(value: list[object] | tuple[object, ...] | dict[object, object], depth: int) -> str:
+    # Twenty items of twenty items of twenty items: nobody reads that, and it takes long to write.
+    if depth == 2:
+        return "…"
+    items = list(islice(value, _MAX_ITEMS))
+    more = " …" if len(value) > _MAX_ITEMS else ""
     if isinstance(value, dict):
-        items = list(value.items())[:20]
-        return text(", ".join([f"{text(str(name))}={text(item)}" for name, item in items]))
-    return printable(str(value)) if is_number(value) else printable(repr(value)[:_MAX_TEXT])
+        return ", ".join([f"{_text(str(key), depth + 1)}={_text(value[key], depth + 1)}" for key in items]) + more
+    return " ".join([_text(item, depth + 1) for item in items]) + more
 
 
 def duration(seconds: object) -> str:

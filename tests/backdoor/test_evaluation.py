@@ -14,9 +14,10 @@ import weakref
 from types import FrameType
 from typing import Any
 
+import pytest
+
 import coro
 import coro.backdoor.compiling
-import pytest
 from coro.backdoor.evaluation import (
     INCOMPLETE,
     Evaluator,
@@ -587,7 +588,7 @@ def test_session_survives_without_a_part_of_sys(name: str, monkeypatch: pytest.M
 
 
 @in_loop
-@pytest.mark.parametrize("name", ["print", "repr", "exec", "input", "compile"])
+@pytest.mark.parametrize("name", ["print", "repr", "exec", "input"])
 def test_session_survives_replaced_builtins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, name, getattr(builtins, name))
     prompt = Prompt()
@@ -600,6 +601,19 @@ def test_session_survives_replaced_builtins(name: str, monkeypatch: pytest.Monke
 
     assert prompt.value("'alive'") == "'alive'"
     assert "ZeroDivisionError" in prompt.error("1 / 0")
+
+
+@in_loop
+def test_session_without_a_compiler_answers_still() -> None:
+    prompt = Prompt()
+
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        raise OSError("no compiler")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builtins, "compile", refuse)
+        assert prompt.refusal("1") == "OSError: no compiler\n"
+    assert prompt.value("1") == "1"
 
 
 @in_loop

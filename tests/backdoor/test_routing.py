@@ -10,8 +10,9 @@ import sys
 import threading
 from collections.abc import Callable
 
-import coro
 import pytest
+
+import coro
 from coro.backdoor import routing
 from coro.backdoor.routing import InputRouter, Route, StreamRouter
 from tests.backdoor.prompt import Prompt, Screen, in_loop, streams
@@ -155,7 +156,7 @@ def test_redirection_within_a_line_works(daemon: Daemon) -> None:
     prompt = Prompt()
 
     value = prompt.value(
-        "import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()) as f:\n    print('x')\n\nf.getvalue()"
+        "import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()) as f: print('x')\n\nf.getvalue()"
     )
 
     assert value == repr("x\n")

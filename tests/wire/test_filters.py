@@ -198,9 +198,9 @@ def test_nested_records_of_a_health_record() -> None:
     assert holds("loop.culprit.name == 'smtp-in' and threads.alive < 5000", to_plain(HEALTH))
 
 
-TOKENS = st.sampled_from(
-    "id name nothing flag loop.lag_p99_s and or not in is None True ( ) [ ] , == != < <= > >= - 1 .5 'x' \"y\"".split()
-)
+WORDS = ["id", "name", "nothing", "flag", "loop.lag_p99_s", "and", "or", "not", "in", "is", "None", "True"]
+SIGNS = ["(", ")", "[", "]", ",", "==", "!=", "<", "<=", ">", ">=", "-", "1", ".5", "'x'", '"y"']
+TOKENS = st.sampled_from(WORDS + SIGNS)
 
 
 @settings(deadline=None, max_examples=500)

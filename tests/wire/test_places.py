@@ -259,7 +259,7 @@ def test_directory_that_cannot_be_trusted_is_skipped_with_the_reason(machine: Pa
     assert find_sockets(skipped=skipped) == []
 
     (line,) = skipped
-    assert re.match(rf"{path}:? .*{fault}", line, re.IGNORECASE)
+    assert re.match(f"{path} {fault}", line)
     assert not path.is_dir() or (path / "1.sock").exists()
 
 
