@@ -24,11 +24,15 @@ def check_parameters(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def health_in_time(
-    session: Session, params: dict[str, Any], encode: Callable[[dict[str, Any]], bytes]
+    session: Session,
+    params: dict[str, Any],
+    encode: Callable[[dict[str, Any]], bytes],
+    send: Callable[[bytes], object],
 ) -> dict[str, Any] | None:
     """Judge the daemon's health and send it; None if the sentinel has done so.  Yields.
 
-    params: checked already by check_parameters(), or {} for the defaults.  Raises CommandError, ConnectionLost.
+    params: checked already by check_parameters(), or {} for the defaults.  send: writes the answer.
+    Raises CommandError, ConnectionLost.
     """
     host = session.host
     parameters = params or check_parameters({})
@@ -44,5 +48,5 @@ def health_in_time(
         raise
     if host.tickets.pop(number, None) is None:
         return None
-    session.connection.write(encode(health))
+    send(encode(health))
     return health  # type: ignore[no-any-return]

@@ -95,9 +95,9 @@ class PieceCompiler:
                 return self._command(text + "\n", filename, "exec") is None
             try:
                 return self._command(text, filename, "single") is None
-            except SyntaxError as error:
-                # A pasted piece of several statements is fine too.
-                if "multiple statements" not in str(error):
+            except SyntaxError:
+                # Several statements that were pasted are right, too.
+                if "\n" not in text.strip():
                     raise
             return self._command(text, filename, "exec") is None
 

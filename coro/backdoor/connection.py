@@ -1,8 +1,8 @@
 """One accepted socket, which the loop and the sentinel share.
 
-The loop's threads read and write it; while the loop is stuck, the sentinel (an OS thread) does.  Whoever touches the
-socket or the parsed input holds the *claim*, a native lock that nobody ever waits for: who does not get it at once
-goes away and comes again.  What the sentinel has read but cannot answer stays in `backlog` for the loop.
+The loop's threads read and write it; while the loop is stuck, the sentinel (an OS thread) does.  Whoever touches
+the socket or the parsed input holds the *claim*, a native lock that nobody ever waits for: who does not get it at
+once goes away and comes again.  What the sentinel has read but cannot answer stays in `backlog` for the loop.
 
 State: `backlog`, `pending` and `inbound` belong to the holder of the claim.  `busy` is written by the loop's
 threads only: while it is set the sentinel only peeks.
@@ -19,6 +19,7 @@ import socket
 from collections import deque
 
 from coro.backdoor.inbound import Inbound, InboundEvent
+from coro.backdoor.pace import Pace
 from coro.backdoor.peers import Peer
 from coro.descriptors import Descriptor, descriptors
 from coro.exceptions import TimeoutError
@@ -27,13 +28,16 @@ from coro.scheduler import scheduler
 from coro.timed import sleep_relative
 from coro.wire.protocol import MAX_OUTPUT_BYTES
 
-__all__ = ["PROGRESS_S", "Connection", "ConnectionLost"]
+__all__ = ["FLOOD_DUTY", "FLOOD_SLICE_NS", "PROGRESS_S", "Connection", "ConnectionLost"]
 
 READ_SIZE_BYTES = 4096
 # One send of at most this much; the kernel takes it in a few microseconds.
 WRITE_SIZE_BYTES = 65_536
 # A session whose peer takes nothing for so long is dropped.
 PROGRESS_S = 10.0
+# A flood of input is taken in slices of 1 ms, and four times as long nothing is done: the others go first.
+FLOOD_SLICE_NS = 1_000_000
+FLOOD_DUTY = 0.2
 # How soon to come again when the sentinel holds the claim.
 CLAIM_RETRY_S = 0.005
 
@@ -51,6 +55,7 @@ class Connection:
 
     __slots__ = (
         "__weakref__",
+        "_pace",
         "backlog",
         "busy",
         "claim",
@@ -92,6 +97,8 @@ class Connection:
         self.lost: str | None = None
         self.opened_ns = self.last_input_ns = scheduler.clock()
         self.received_bytes = 0
+        # The reader's.
+        self._pace = Pace(FLOOD_SLICE_NS, FLOOD_DUTY)
 
     # -- reading, by the loop's threads
 
@@ -102,6 +109,8 @@ class Connection:
         Yields.  Raises ConnectionLost (reset, dropped), coro.TimeoutError.
         """
         while True:
+            # As long as there is input the reader would not wait, neither here nor anywhere else.
+            self._pace.breathe()
             if not self.claim.acquire(False):
                 # The sentinel is at it; it will nudge.
                 self._wait(CLAIM_RETRY_S, patient=False)
@@ -139,6 +148,9 @@ class Connection:
             # At once: telnet discards all output until its timing mark is answered.
             self.pending += replies
             self.send_pending()
+            if len(self.pending) > 2 * MAX_OUTPUT_BYTES:
+                self.lost = self.lost or "too much output waited for the peer"
+                self.pending.clear()
         return True
 
     def _wait(self, timeout: float | None, *, patient: bool) -> None:
@@ -147,6 +159,7 @@ class Connection:
             return
         try:
             self.descriptor.wait_readable(timeout)
+            self._pace.restart()
         except TimeoutError:
             if patient:
                 raise

@@ -58,7 +58,10 @@ class HttpSession:
         elif request.path == "/healthz":
             # The sentinel may answer in our place.
             health_in_time(
-                self.session, {}, lambda health: healthz_response(health, head_only=head_only, close=close)
+                self.session,
+                {},
+                lambda health: healthz_response(health, head_only=head_only, close=close),
+                connection.write,
             )
             self.session.audit("GET /healthz", outcome, began)
             return

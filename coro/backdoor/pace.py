@@ -17,24 +17,37 @@ __all__ = ["Pace"]
 T = TypeVar("T")
 
 
+# Of a longer piece of work, or a wait, no more than this is paid for with sleep.
+MAX_COUNTED_NS = 20 * SLICE_NS
+
+
 class Pace:
-    """One observer's pace.  For one thread."""
+    """One observer's pace.  For one thread.
 
-    __slots__ = ("_begin",)
+    slice_ns: how much work is done at a time.  duty: the share of the time that is work.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_begin", "_rest", "_slice_ns")
+
+    def __init__(self, slice_ns: int = SLICE_NS, duty: float = DUTY) -> None:
+        self._slice_ns = slice_ns
+        self._rest = 1 / duty - 1
+        self._begin = scheduler.clock()
+
+    def restart(self) -> None:
+        """The thread has just waited: nothing is to be paid for."""
         self._begin = scheduler.clock()
 
     def breathe(self) -> None:
         """Sleep if a slice's worth of work has been done.  Yields.
 
-        What the thread waited for in between, such as a slow peer, counts as work: then the sleep is a long one, but
-        not longer than 20 slices.
+        What the thread waited for in between, such as a slow peer, counts as work: then the sleep is a long one,
+        but not longer than one for 20 slices of 0.1 ms.
         """
         now = scheduler.clock()
         worked = now - self._begin
-        if worked >= SLICE_NS:
-            sleep_until(now + int(min(worked, 20 * SLICE_NS) * (1 / DUTY - 1)))
+        if worked >= self._slice_ns:
+            sleep_until(now + int(min(worked, MAX_COUNTED_NS) * self._rest))
             self._begin = scheduler.clock()
 
     def walk(self, things: Iterable[T]) -> Iterator[T]:

@@ -3,40 +3,38 @@
 The reader answers what is quick (hello, cancel, input, complete, subscriptions) itself, has each check done by a
 thread of its own, and hands everything else to the evaluator, which does one request after the other.
 
-Invariant: a message goes out whole: whoever writes one holds `_speech`.
+Invariant: every request that has an id is answered once.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from coro.backdoor import completion
 from coro.backdoor.checking import check_parameters, health_in_time
 from coro.backdoor.commands import CommandError, find, known_commands
-from coro.backdoor.connection import ConnectionLost
+from coro.backdoor.connection import FLOOD_DUTY, FLOOD_SLICE_NS, ConnectionLost
 from coro.backdoor.evaluation import Evaluator, Incomplete, LeaveSession, LineInterrupted, Outcome
 from coro.backdoor.executing import NotAllowed, run_code, run_command, running_line
 from coro.backdoor.inbound import Refused, RpcLine
 from coro.backdoor.interrupting import strikes
 from coro.backdoor.json_lines import Request, RequestError, RequestId, parse_request
+from coro.backdoor.line_sink import LineSink
 from coro.backdoor.pace import Pace
 from coro.backdoor.rpc_messages import answer, describe, failure, hello_value, notification
 from coro.backdoor.session import Session
+from coro.backdoor.speech import Speech
+from coro.backdoor.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from coro.backdoor.tokens import matches
 from coro.exceptions import TimeoutError
 from coro.fifo import fifo
-from coro.loop import loop
 from coro.records import EvaluationRecord
 from coro.runtime import spawn
 from coro.scheduler import scheduler
-from coro.sync import mutex
-from coro.timed import sleep_relative
 from coro.wire.arguments import UsageError, check
-from coro.wire.encode import DecodeError, dumps, loads_limited, to_plain
+from coro.wire.encode import DecodeError, loads_limited, to_plain
 from coro.wire.protocol import (
     CANCELLED,
     COMMAND_FAILED,
@@ -52,21 +50,9 @@ __all__ = ["RpcSession"]
 
 MAX_WAITING_REQUESTS = 64
 MAX_CHECKS = 4
-MAX_SUBSCRIPTIONS = 8
 MIN_PERIOD_S = 0.1
-CHUNK_CHARS = 16_384
 # What a probe may ask without taking one of the sessions' slots.
 _PROBE_METHODS = ("hello", "check", "lag", "help")
-
-
-@dataclass(slots=True)
-class _Subscription:
-    number: int
-    method: str
-    params: dict[str, Any]
-    every: float
-    seq: int = 0
-    dropped: int = 0
 
 
 class _RpcFailure(Exception):
@@ -78,30 +64,6 @@ class _RpcFailure(Exception):
         self.message = message
 
 
-class _Sink:
-    """What an eval prints, as notifications: a piece when there is enough, or at the end of a line."""
-
-    def __init__(self, session: RpcSession) -> None:
-        self._session = session
-        self._kept: list[str] = []
-        self._length = 0
-
-    def write(self, text: str) -> None:
-        """Take text.  Yields when the peer is slow."""
-        self._kept.append(text)
-        self._length += len(text)
-        if self._length >= CHUNK_CHARS or "\n" in text:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what was kept back.  Yields when the peer is slow."""
-        if self._kept:
-            text = "".join(self._kept)
-            self._kept.clear()
-            self._length = 0
-            self._session.output(text)
-
-
 class RpcSession:
     """One connection's requests; run() is the reader."""
 
@@ -109,9 +71,9 @@ class RpcSession:
         self.session = session
         self.host = session.host
         self.connection = session.connection
-        self.sink = _Sink(self)
+        self.speech = Speech(session)
+        self.sink = LineSink(self.output)
         self.evaluator: Evaluator | None = None
-        self._speech = mutex()
         self._requests = fifo()
         # Requests that are not answered yet, those that wait included.
         self._open: dict[RequestId, Request] = {}
@@ -120,8 +82,7 @@ class RpcSession:
         self._worker: Any = None
         self._checks = 0
         self._inputs = fifo()
-        self._subscriptions: dict[int, tuple[_Subscription, Any]] = {}
-        self._last_subscription = 0
+        self._subscriptions = Subscriptions(session, self.speech)
         self._quick: dict[str, Callable[[dict[str, Any]], Any]] = {
             "hello": self._hello,
             "cancel": self._cancel,
@@ -153,7 +114,7 @@ class RpcSession:
             try:
                 found = self.connection.next_event(self.host.limits.idle)
             except TimeoutError:
-                if self._open or self._subscriptions:
+                if self._open or len(self._subscriptions):
                     continue
                 raise
             match found:
@@ -168,8 +129,7 @@ class RpcSession:
                     raise ConnectionLost(reason)
 
     def _finish(self, *, patient: bool) -> None:
-        for _, thread in self._subscriptions.values():
-            thread.shutdown()
+        self._subscriptions.close()
         worker = self._worker
         if worker is None or worker.dead:
             return
@@ -209,7 +169,7 @@ class RpcSession:
             if quick is not None:
                 value = quick(request.params)
                 if request.id is not None:
-                    self.send(answer(request.id, None, value))
+                    self.speech.send(answer(request.id, None, value))
             elif request.method == "check":
                 self._start_check(request)
             else:
@@ -320,8 +280,12 @@ class RpcSession:
     def _check(self, request: Request, parameters: dict[str, Any]) -> None:
         began = scheduler.clock()
         try:
-            with self._speaking():
-                health_in_time(self.session, parameters, lambda health: answer(request.id, "coro.health/1", health))
+            health_in_time(
+                self.session,
+                parameters,
+                lambda health: answer(request.id, "coro.health/1", health),
+                self.speech.send,
+            )
             self.session.audit("check", "ok", began)
         except CommandError as error:
             self._refuse(request.id, COMMAND_FAILED, str(error))
@@ -337,8 +301,14 @@ class RpcSession:
 
     def _work(self) -> None:
         try:
+            pace = Pace(FLOOD_SLICE_NS, FLOOD_DUTY)
             while True:
-                request = self._requests.pop()
+                if len(self._requests):
+                    pace.breathe()
+                    request = self._requests.pop()
+                else:
+                    request = self._requests.pop()
+                    pace.restart()
                 if request is None:
                     return
                 self._running = request.id
@@ -364,7 +334,7 @@ class RpcSession:
             if request.id in self._cancelled:
                 raise LineInterrupted("Ctrl-C")
             if request.method == "eval":
-                self.send(answer(request.id, "coro.evaluation/1", to_plain(self._eval(request))))
+                self.speech.send(answer(request.id, "coro.evaluation/1", to_plain(self._eval(request))))
             else:
                 self._run(request)
         except UsageError as error:
@@ -401,7 +371,7 @@ class RpcSession:
 
     def _ask(self, prompt: str) -> str:
         self.sink.flush()
-        self.send(notification("input", {"id": self._running, "prompt": prompt}))
+        self.speech.send(notification("input", {"id": self._running, "prompt": prompt}))
         text = self._inputs.pop()
         if text is None:
             raise EOFError("the session's input has ended")
@@ -418,39 +388,11 @@ class RpcSession:
             if request.method == "where" and parameters.get("group"):
                 schema = "coro.stack-group/1"
             if is_list:
-                self._send_list(request.id, schema, rows)
+                self.speech.send_list(request.id, schema, rows)
             else:
-                self.send(answer(request.id, schema, next(rows)))
+                self.speech.send(answer(request.id, schema, next(rows)))
                 # To its end, where it is audited.
                 next(rows, None)
-
-    def _send_list(self, number: RequestId | None, schema: str, rows: Iterator[Any]) -> None:
-        """A list, encoded and sent piece by piece: nothing of its whole size is ever kept.
-
-        Interrupted half-way, the message is ended all the same, marked as truncated.
-        """
-        first = next(rows, _NOTHING)
-        with self._speaking():
-            kept = [f'{{"jsonrpc":"2.0","id":{dumps(number)},"result":{{"schema":{dumps(schema)},"value":[']
-            length = 0
-            truncated = False
-            if first is not _NOTHING:
-                kept.append(dumps(first))
-            try:
-                for item in rows:
-                    text = "," + dumps(item)
-                    kept.append(text)
-                    length += len(text)
-                    if length >= CHUNK_CHARS:
-                        data = "".join(kept).encode()
-                        kept.clear()
-                        length = 0
-                        self.connection.write(data)
-            except LineInterrupted:
-                truncated = True
-            tail = ',"truncated":true' if truncated else ""
-            kept.append(f'],"turn":{loop.iterations},"answered_by":"loop"{tail}}}}}\n')
-            self.connection.write("".join(kept).encode())
 
     # -- subscriptions
 
@@ -462,76 +404,16 @@ class RpcSession:
             raise _RpcFailure(INVALID_PARAMS, f"every must be {MIN_PERIOD_S} to 86400 s, got {every!r}")
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise _RpcFailure(LIMIT_REACHED, f"{MAX_SUBSCRIPTIONS} subscriptions run already, the most allowed")
-        command = self._find(method).command
+        implementation = self._find(method)
+        command = implementation.command
         if command.group != "look" and command.name != "sessions":
             raise _RpcFailure(INVALID_PARAMS, f"{method} cannot be subscribed to: it does not only look")
-        parameters = check(command, given)
-        self._last_subscription += 1
-        subscription = _Subscription(self._last_subscription, method, parameters, float(every))
-        thread = spawn(self._publish, subscription, thread_name=f"{self.session.name} subscription {method}")
-        self.session.threads.append(thread)
-        self._subscriptions[subscription.number] = subscription, thread
-        return {"subscription": subscription.number}
+        return {"subscription": self._subscriptions.add(implementation, check(command, given), float(every))}
 
     def _unsubscribe(self, params: dict[str, Any]) -> dict[str, bool]:
-        _, thread = self._subscriptions.pop(params.get("subscription"), (None, None))  # type: ignore[arg-type]
-        if thread is not None:
-            self.session.threads.remove(thread)
-            thread.shutdown()
-        return {"ended": thread is not None}
-
-    def _publish(self, subscription: _Subscription) -> None:
-        """Send one event a period; while the peer has not taken the last one, the next is dropped and counted."""
-        implementation = find(subscription.method)
-        try:
-            while True:
-                sleep_relative(subscription.every)
-                if self.connection.pending or self.session.speaking:
-                    subscription.dropped += 1
-                    continue
-                rows = run_command(
-                    self.session, implementation, subscription.params, f"subscription {subscription.method}"
-                )
-                value: Any = list(Pace().walk(rows)) if next(rows) else next(rows)
-                result = {
-                    "schema": implementation.command.schema,
-                    "value": value,
-                    "turn": loop.iterations,
-                    "answered_by": "loop",
-                }
-                event = {
-                    "subscription": subscription.number,
-                    "seq": subscription.seq,
-                    "dropped": subscription.dropped,
-                    "result": result,
-                }
-                subscription.seq += 1
-                self.send(notification("event", event))
-        except (CommandError, NotAllowed) as error:
-            self._end_subscription(subscription, str(error))
-        except ConnectionLost as lost:
-            self.connection.drop(lost.reason)
-
-    def _end_subscription(self, subscription: _Subscription, why: str) -> None:
-        self._subscriptions.pop(subscription.number, None)
-        params = {"subscription": subscription.number, "seq": subscription.seq, "error": why}
-        self.send(notification("event", params))
+        return {"ended": self._subscriptions.remove(params.get("subscription"))}
 
     # -- output
-
-    @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        with self._speech:
-            self.session.speaking = True
-            try:
-                yield
-            finally:
-                self.session.speaking = False
-
-    def send(self, data: bytes) -> None:
-        """Send one message.  Yields while the peer is slow.  Raises ConnectionLost."""
-        with self._speaking():
-            self.connection.write(data)
 
     def output(self, text: str) -> None:
         """Send what an eval printed."""
@@ -539,12 +421,9 @@ class RpcSession:
         if scheduler.collecting:
             self.connection.enqueue(data)
         else:
-            self.send(data)
+            self.speech.send(data)
 
     def _refuse(self, number: RequestId | None, code: int, message: str) -> None:
         if code in (NOT_ALLOWED, LIMIT_REACHED):
             self.session.refused(message)
-        self.send(failure(number, code, message))
-
-
-_NOTHING = object()
+        self.speech.send(failure(number, code, message))

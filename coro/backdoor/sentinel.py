@@ -229,9 +229,9 @@ class Sentinel:
         wants = (line is not None and line.reason is not None) or (
             running is not None and running in strikes.wanted
         )
-        if wants and now - max(scheduler.now, self._not_before_ns) >= REPEAT_S * 0.5e9 and strikes.send():
-            if self._stall is not None:
-                self._stall.update(now - self._stall_since_ns, interrupted=True)
+        is_due = wants and now - max(scheduler.now, self._not_before_ns) >= REPEAT_S * 0.5e9
+        if is_due and strikes.send() and self._stall is not None:
+            self._stall.update(now - self._stall_since_ns, interrupted=True)
         for thread in list(strikes.wanted):
             if thread is not running:
                 # It gave way by itself: the loop can interrupt it now.

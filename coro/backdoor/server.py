@@ -102,7 +102,7 @@ class Backdoor:
         return self.listeners[0].address
 
     def close(self) -> None:
-        """End all sessions, stop listening, remove the socket's file.  Closing twice is harmless.  Does not yield."""
+        """End all sessions, stop listening, remove the socket's file.  Twice is harmless.  Does not yield."""
         if self.closed:
             return
         self.closed = True

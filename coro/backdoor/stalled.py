@@ -1,7 +1,7 @@
 """Answering while the loop is stuck: what the sentinel does with connections.
 
-New connections are accepted, waiting ones served, as far as a request only looks.  Everything else stays where it is,
-in the connection's backlog, and the loop goes on with it when it turns again.  A session whose line runs is only
+New connections are accepted, waiting ones served, as far as a request only looks.  Everything else stays where it
+is, in the connection's backlog: the loop goes on with it when it turns again.  A session whose line runs is only
 peeked at, for Ctrl-C.
 
 Called by the sentinel's OS thread alone.  It holds a connection's claim while it touches it, and gives way at once
@@ -119,7 +119,7 @@ class StalledService:
                 return False
             if session.kind == "rpc":
                 return any(_is_cancel(text) for text in data.split(b"\n"))
-            typed = sum(data.count(interrupt) for interrupt in INTERRUPTS)
+            typed: int = sum(data.count(interrupt) for interrupt in INTERRUPTS)
             # The reader will find them when it reads: they have done their work.
             session.forgiven_interrupts = typed
             return typed > 0
@@ -131,7 +131,12 @@ class StalledService:
             if now - ticket.since_ns < CHECK_PATIENCE_NS:
                 continue
             connection = ticket.session.connection
-            if connection.pending or connection.lost or not connection.claim.acquire(False):
+            if (
+                connection.pending
+                or connection.lost
+                or ticket.session.speaking
+                or not connection.claim.acquire(False)
+            ):
                 continue
             try:
                 if self._host.tickets.pop(number, None) is None:
@@ -146,7 +151,7 @@ class StalledService:
     # -- connections
 
     def _gives_way(self) -> bool:
-        return bool(self._turn != loop.iterations)
+        return loop.iterations != self._turn
 
     def _accept(self) -> None:
         for listener in self._server.listeners:
@@ -323,7 +328,7 @@ class StalledService:
         error = exception_named(parameters["exception"])
         if thread is not scheduler.current:
             raise CommandError(
-                f"thread {thread.id} does not run: while the loop is stalled only the thread that runs can be interrupted"
+                f"thread {thread.id} does not run; in a stall only the thread that runs can be interrupted"
             )
         if not strikes.installed:
             raise CommandError(

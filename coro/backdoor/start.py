@@ -14,6 +14,7 @@ from coro.backdoor.binding import bind_tcp, bind_unix
 from coro.backdoor.evaluation import default_namespace
 from coro.backdoor.host import Host, Limits
 from coro.backdoor.interrupting import strikes
+from coro.backdoor.preloaded import PRELOADED
 from coro.backdoor.roles import Roles
 from coro.backdoor.server import Backdoor, ListeningSocket
 from coro.backdoor.tokens import load_token
@@ -21,7 +22,7 @@ from coro.inspect import start_recording
 from coro.wire.places import default_socket_path
 from coro.wire.protocol import Role
 
-__all__ = ["serve", "start"]
+__all__ = ["PRELOADED", "serve", "start"]
 
 logger = logging.getLogger("coro.backdoor")
 
@@ -45,8 +46,8 @@ def start(
 ) -> Backdoor:
     """Open the backdoor, and return it: it has `.address` and `.close()`.
 
-    unix_path: where its socket is made, mode 0600.  port: TCP port, or several, of which the first free one is taken;
-        0 has the kernel choose.  With neither, a Unix socket named by pid in the user's runtime directory.
+    unix_path: where its socket is made, mode 0600.  port: TCP port, or several, of which the first free one is
+        taken; 0 has the kernel choose.  With neither, a Unix socket named by pid in the user's runtime directory.
     ip: a loopback address, unless `allow_remote` and there is a token.
     welcome_message: the text console's first line.
     global_dict: the names at the prompt; None for a copy of `__main__`'s, as Shrapnel.
@@ -54,8 +55,8 @@ def start(
         separator, welcome message, names), its read_eval_print_loop() does all the talking.
     token_file: a file of mode 0600 with the token that a TCP peer needs whose uid cannot be known; None takes the
         environment's CORO_TOKEN, if any.
-    roles: {"uid:1000" | "gid:33" | "user:NAME" | "group:NAME" | "token": "observe" | "operate" | "eval"}, beside root
-        and the daemon's own uid, which may do everything.
+    roles: {"uid:1000" | "gid:33" | "user:NAME" | "group:NAME" | "token": "observe" | "operate" | "eval"}; root and
+        the daemon's own uid may do everything anyway.
     eval: False turns the Python prompt off, for everybody.
     limits: None for the defaults.
 
@@ -96,7 +97,7 @@ def serve(
     client_class: Callable[..., Any] | None = None,
     **options: Any,
 ) -> None:
-    """Open the backdoor and stay until it is closed: for a thread of its own, `coro.spawn(coro.backdoor.serve, ...)`.
+    """Open the backdoor and stay until it is closed: `coro.spawn(coro.backdoor.serve, ...)`.
 
     Parameters as start(), in Shrapnel's order; Shrapnel listened on all interfaces unless told otherwise, this does
     not.  A failure to bind is logged as an error and ends only this call: the daemon goes on without its backdoor.

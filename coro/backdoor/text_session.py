@@ -1,8 +1,8 @@
 """The text console: a Python prompt and colon commands, for telnet, nc and socat.
 
 Two threads.  The reader takes input apart and answers at once what cannot wait: Ctrl-C, telnet's marks.  The
-evaluator prompts, takes the lines one by one and runs them.  What is typed ahead waits in between, bounded by number
-and size; when it is full the reader stops reading.
+evaluator prompts, takes the lines one by one and runs them.  What is typed ahead waits in between, bounded by
+number and size; when it is full the reader stops reading.
 
 At the end of input what was typed still runs, ten seconds at most; a broken connection interrupts it.
 """
@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 
 from coro.backdoor.commands import CommandError, find
-from coro.backdoor.connection import ConnectionLost
+from coro.backdoor.connection import FLOOD_DUTY, FLOOD_SLICE_NS, ConnectionLost
 from coro.backdoor.evaluation import Compiled, Evaluator, Incomplete, LeaveSession, LineInterrupted
 from coro.backdoor.executing import NotAllowed, run_code, run_command, running_line
 from coro.backdoor.inbound import InboundEvent, Refused
 from coro.backdoor.interrupting import strikes
+from coro.backdoor.line_sink import LineSink
 from coro.backdoor.lines import EndOfFile, Interrupt, LimitReached, Line
 from coro.backdoor.pace import Pace
 from coro.backdoor.session import Session
@@ -27,6 +28,7 @@ from coro.fifo import fifo
 from coro.runtime import current, spawn
 from coro.scheduler import scheduler
 from coro.sync import event
+from coro.timed import sleep_relative
 from coro.wire.arguments import UsageError, parse_line
 from coro.wire.commands import Command
 from coro.wire.present import present
@@ -39,34 +41,13 @@ MAX_WAITING_CHARS = 1 << 20
 MAX_BLOCK_CHARS = 16 * MAX_LINE_BYTES
 # After telnet's interrupt its DO TIMING-MARK is on the way; what is printed before the answer is lost.
 MARK_PATIENCE_S = 0.05
+# A slice that lasted longer has kept the reader from an interrupt that may have come meanwhile.
+LONG_SLICE_NS = 10_000_000
+READER_PAUSE_S = 0.001
 CHUNK_CHARS = 4096
 # Stands for Ctrl-C, and for the end of input, among the lines.
 _INTERRUPTED = object()
 _ENDED = object()
-
-
-class _Sink:
-    """Where a line's output goes: to the session, a piece when there is enough, or at the end of a line."""
-
-    def __init__(self, session: TextSession) -> None:
-        self._session = session
-        self._kept: list[str] = []
-        self._length = 0
-
-    def write(self, text: str) -> None:
-        """Take text.  Yields when the peer is slow."""
-        self._kept.append(text)
-        self._length += len(text)
-        if self._length >= CHUNK_CHARS or "\n" in text:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what was kept back.  Yields when the peer is slow."""
-        if self._kept:
-            text = "".join(self._kept)
-            self._kept.clear()
-            self._length = 0
-            self._session.write(text)
 
 
 class TextSession:
@@ -76,7 +57,7 @@ class TextSession:
         self.session = session
         self.connection = session.connection
         self.host = session.host
-        self.sink = _Sink(self)
+        self.sink = LineSink(self.write)
         self.evaluator = Evaluator(
             self.host.namespace,
             self.sink,
@@ -88,6 +69,8 @@ class TextSession:
         self._waiting_chars = 0
         self._room = event()
         self._done = event()
+        # The evaluator's.
+        self._pace = Pace(FLOOD_SLICE_NS, FLOOD_DUTY)
         self._why = ""
         # The answer to a question: the line that comes next.
         self._may_eval = self.host.eval_allowed
@@ -120,9 +103,10 @@ class TextSession:
         """The peer has closed its side: what was typed still runs, for a while."""
         if self._why:
             return
-        self._lines.push(_ENDED)
+        end = scheduler.clock() + int(self.host.limits.end_of_input * 1e9)
         try:
-            self._done.wait(self.host.limits.end_of_input)
+            self._lines.push(_ENDED, self.host.limits.end_of_input)
+            self._done.wait((end - scheduler.clock()) / 1e9)
         except TimeoutError:
             self._why = f"ran on for {self.host.limits.end_of_input:g} s after the end of input"
 
@@ -185,12 +169,15 @@ class TextSession:
 
     def _push(self, item: object) -> None:
         self._lines.push(item)
+        if self._done.is_set():
+            # Nobody will ever take it.
+            raise ConnectionLost(self._why or "quit")
 
     def _interrupted(self) -> None:
+        self._drop_waiting()
         if self.session.forgiven_interrupts:
             self.session.forgiven_interrupts -= 1
             return
-        self._drop_waiting()
         if not self._interrupt("Ctrl-C"):
             self._push(_INTERRUPTED)
 
@@ -223,11 +210,12 @@ class TextSession:
             self._leave()
         finally:
             if os.getpid() != self.host.pid:
-                # The line forked, and this is the child, with nobody to talk to: it must not go on as a second daemon.
+                # The line forked, and this is the child, with nobody to talk to: no second daemon.
                 os._exit(0)
             self.evaluator.close()
             self._done.set()
-            # The reader ends.
+            # The reader ends, also if it waits for room.
+            self._drop_waiting()
             self.connection.drop(self._why or "quit")
 
     def _leave(self) -> None:
@@ -287,7 +275,13 @@ class TextSession:
 
     def _next_line(self) -> str | None:
         """The next line; None at the end of input.  Yields.  Raises _Interrupt for Ctrl-C."""
-        item = self._lines.pop()
+        if len(self._lines):
+            # Typed ahead: lines that never wait would leave no room for other threads.
+            self._pace.breathe()
+            item = self._lines.pop()
+        else:
+            item = self._lines.pop()
+            self._pace.restart()
         if item is _ENDED:
             return None
         if item is _INTERRUPTED:
@@ -339,14 +333,20 @@ class TextSession:
             self.write(outcome.value_repr + "\n")
 
     def _command(self, text: str) -> None:
-        name, _, rest = text.partition(" ")
+        name, rest = (*text.split(None, 1), "", "")[:2]
         try:
+            if not name:
+                raise CommandError("a command's name is missing; :help lists them")
+            if name == "exit":
+                name = "quit"
             implementation = find(name)
             arguments = parse_line(implementation.command, rest)
             if name == "quit":
                 raise LeaveSession
-            if name == "exit-daemon" and not arguments.get("yes"):
+            if name == "exit-daemon" and not arguments.get("yes") and self.session.may("operate"):
                 arguments["yes"] = self._confirm("really end the daemon? (yes/no) ")
+                if not arguments["yes"]:
+                    raise CommandError("the daemon goes on")
             with running_line(self.session, f":{text}"):
                 rows = run_command(self.session, implementation, arguments, f":{text}")
                 self._show(implementation.command, arguments, next(rows), list(rows))
@@ -376,7 +376,12 @@ class TextSession:
     def _confirm(self, question: str) -> bool:
         self.write(question)
         answer = self._next_line()
-        return answer is not None and answer.strip().lower() in ("y", "yes")
+        if answer is None:
+            # The prompt sees the end as well.
+            self._lines.push_front(_ENDED)
+            self.write("\n")
+            return False
+        return answer.strip().lower() in ("y", "yes")
 
     def _input(self, prompt: str) -> str:
         """What input() in a line does.  Raises EOFError at the end of input."""
@@ -399,7 +404,21 @@ class TextSession:
         if scheduler.collecting or current() not in self.session.threads:
             self.connection.enqueue(data)
         else:
+            if self.session.forgiven_interrupts or scheduler.clock() - scheduler.now > LONG_SLICE_NS:
+                self._await_reader()
             self.connection.write(data)
+
+    def _await_reader(self) -> None:
+        """Have the reader read what came while a line kept the loop from turning.
+
+        With telnet's interrupt comes its mark, and what is printed before the answer to that is lost.
+        """
+        for turns in range(round(MARK_PATIENCE_S / READER_PAUSE_S)):
+            if turns >= 2 and not self.session.forgiven_interrupts:
+                return
+            sleep_relative(READER_PAUSE_S)
+        # It was no interrupt after all; the next one is not to be taken for it.
+        self.session.forgiven_interrupts = 0
 
     def _tell(self, text: str) -> None:
         self.connection.enqueue(self.connection.inbound.encode(text))

@@ -61,10 +61,13 @@ def run(options: Options) -> int:
         arguments = _arguments(options)
         health = _judged(_ask(options, arguments, deadline), arguments["expr"] or ())
     except NoAnswer as failure:
-        health = _verdict("critical", str(failure))
+        health = _verdict("critical", str(failure), failure.pid)
     except Failure as failure:
         stalled = isinstance(failure, CommandFailure) and failure.code == STALLED
         health = _verdict("critical" if stalled else "unknown", str(failure))
+    except Exception as fault:
+        # A traceback would exit with 1, which a monitor takes for a warning.
+        health = _verdict("unknown", f"a fault of coro check itself: {type(fault).__name__}: {fault}")
     if options.json or arguments.get("format") == "json":
         print(json.dumps(health, ensure_ascii=True))
     else:
@@ -101,7 +104,7 @@ def _ask(options: Options, arguments: dict[str, Any], deadline: float) -> dict[s
     try:
         link = links.connect(options, address, deadline, secret=False)
     except target.Crowded as failure:
-        raise NoAnswer(f"{failure}{_outside_of(address)}") from failure
+        raise _with_outside(failure, address) from failure
     # A parameter that was not typed is not sent: an older daemon may not know it, and has the same default.
     params = {
         parameter.name: arguments[parameter.name]
@@ -117,31 +120,33 @@ def _ask(options: Options, arguments: dict[str, Any], deadline: float) -> dict[s
             value = client.answer_to(request, deadline)["value"]
         except NoAnswer as failure:
             raise links.with_outside(failure, link) from failure
-    if not isinstance(value, dict) or value.get("status") not in EXIT_CODES:
+    if not isinstance(value, dict) or value.get("status") not in tuple(EXIT_CODES):
         raise Failure(f"{address.text} answered with something else than a health record")
     return value
 
 
-def _outside_of(address: target.Address) -> str:
-    """What the system shows of a daemon to which there is no connection that could name it."""
-    if address.path is None:
-        return ""
-    pid = listener_of(address.path, time.monotonic() + 0.1) or address.pid
+def _with_outside(failure: target.Crowded, address: target.Address) -> NoAnswer:
+    """The failure with what the system shows of a daemon to which there is no connection that could name it."""
+    pid = address.pid
+    if address.path is not None:
+        pid = listener_of(address.path, time.monotonic() + 0.1) or pid
     if pid is None:
-        return ""
+        return failure
     watcher = Watcher(pid)
     # Its CPU use cannot be told in no time.
     time.sleep(Watcher.SHORTEST_S)
-    return f": {watcher.look().text()}"
+    told = NoAnswer(f"{failure}: {watcher.look().text()}")
+    told.pid = pid
+    return told
 
 
-def _verdict(status: str, text: str) -> dict[str, Any]:
+def _verdict(status: str, text: str, pid: int | None = None) -> dict[str, Any]:
     """A health record made by the client, which knows nothing of the daemon."""
     return {
         "schema": "coro.health/1",
         "status": status,
         "code": EXIT_CODES[status],
-        "pid": None,
+        "pid": pid,
         "uptime_s": None,
         "loop": None,
         "threads": None,

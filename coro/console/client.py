@@ -26,7 +26,7 @@ Message = dict[str, Any]
 # The `result` of an answer: value, and mostly schema, turn and answered_by.
 Answer = dict[str, Any]
 
-_CHUNK_BYTES: Final = 1 << 18
+_CHUNK_BYTES: Final = 1 << 16
 
 
 def deadline_after(timeout: float | None) -> float | None:

@@ -56,7 +56,9 @@ class NotReached(Failure):
 
 
 class NoAnswer(NotReached):
-    """Somebody listens, but the daemon did not answer in time."""
+    """Somebody listens, but the daemon did not answer in time.  pid: of who listens, where that is known."""
+
+    pid: int | None = None
 
 
 class ConnectionLost(NotReached):

@@ -6,6 +6,7 @@ opened with `secret`.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from coro.console.outside import Watcher
 from coro.console.peer import Peer, peer_of, refuse_stranger
 
 __all__ = [
+    "daemon_name",
     "DEFAULT_TIMEOUT_S",
     "Link",
     "client_name",
@@ -66,7 +68,18 @@ class Link:
         """The daemon's name, safe for a terminal."""
         from coro.wire.escape import printable
 
-        return printable(str(self.hello.get("name") or "daemon"))[:40]
+        return printable(daemon_name(self.hello) or "daemon")[:40]
+
+
+def daemon_name(hello: dict[str, Any]) -> str | None:
+    """What people call the daemon: its script, without the ending; not escaped.  None if it does not tell."""
+    argv = hello.get("argv")
+    if isinstance(argv, list) and argv and isinstance(argv[0], str) and argv[0] not in ("", "-c", "-"):
+        directory, script = os.path.split(argv[0])
+        # python -m package
+        return os.path.basename(directory) if script == "__main__.py" else script.removesuffix(".py")
+    name = hello.get("name")
+    return name if isinstance(name, str) else None
 
 
 def client_name() -> str:
@@ -168,4 +181,6 @@ def with_outside(error: NotReached, link: Link) -> NotReached:
     """The same failure, with what the system shows of the daemon's process."""
     if link.watcher is None:
         return error
-    return NoAnswer(f"{error}: {link.watcher.look().text()}")
+    told = NoAnswer(f"{error}: {link.watcher.look().text()}")
+    told.pid = link.peer.pid
+    return told

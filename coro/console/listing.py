@@ -16,7 +16,7 @@ from typing import Any, Final
 from coro.console import target
 from coro.console.commands import LS
 from coro.console.failures import DONE, CommandFailure, Failure, NoAnswer, NotReached
-from coro.console.link import Link, client_name, connect
+from coro.console.link import Link, client_name, connect, daemon_name
 from coro.console.options import Options
 from coro.console.outside import command_line
 from coro.console.running import arguments_of
@@ -113,7 +113,7 @@ def _record(found: Found, link: Link | Failure, hello: dict[str, Any], deadline:
     uptime_s = told.get("uptime_s")
     return DaemonRecord(
         pid=told["pid"] if isinstance(told.get("pid"), int) else pid,
-        name=_text(told.get("name")),
+        name=daemon_name(told),
         version=_text(told.get("version")),
         uptime_s=uptime_s if units.is_number(uptime_s) else None,
         role=_text(told.get("role")),

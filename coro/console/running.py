@@ -114,12 +114,8 @@ def json_text(arguments: Mapping[str, object], value: Any) -> str:
     if isinstance(value, list):
         from coro.wire.present import select
 
-        chosen = select(arguments, value)
         try:
-            while True:
-                next(chosen)
-        except StopIteration as end:
-            value = end.value
+            value = [record for record in select(arguments, value) if record is not None]
         except UsageError as error:
             raise UsageFailure(str(error)) from error
     # ASCII only: names from the daemon cannot reach a terminal as control sequences.

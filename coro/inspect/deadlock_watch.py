@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from coro.exceptions import TimeoutError
 from coro.inspect.waits import deadlocks, is_deadlock
+from coro.loop import loop
 from coro.runtime import spawn
 from coro.scheduler import scheduler
 from coro.thread import coro
@@ -20,9 +21,11 @@ WAIT_S = 0.05
 # A search that began after this is fresh enough.
 FRESH_S = 5.0
 
-# Written when a search is complete: the cycles, and the clock when it began.
+# Written when a search is complete: the cycles, the clock when it began, and the loop's token, since another loop
+# may have another clock.
 _found: tuple[tuple[int, ...], ...] = ()
-_begun_ns = -1 << 62
+_begun_ns = 0
+_token: object = None
 _searcher: coro | None = None
 
 
@@ -31,7 +34,7 @@ def search_deadlocks() -> tuple[int, ...]:
     global _searcher
     if len(scheduler.all_threads) <= FEW_THREADS:
         _search()
-    elif scheduler.clock() - _begun_ns > FRESH_S * 1e9:
+    elif _token is not loop.token or scheduler.clock() - _begun_ns > FRESH_S * 1e9:
         if _searcher is None or _searcher.dead:
             _searcher = spawn(_search, thread_name="deadlock search")
         try:
@@ -47,7 +50,7 @@ def known_deadlocks() -> tuple[int, ...]:
 
 
 def _search() -> None:
-    global _found, _begun_ns
-    begun = scheduler.clock()
+    global _found, _begun_ns, _token
+    begun_ns = scheduler.clock()
     _found = tuple(deadlocks())
-    _begun_ns = begun
+    _begun_ns, _token = begun_ns, loop.token

@@ -3,10 +3,10 @@
 A stack is read by C functions alone, with the collector off, so that the loop's OS thread cannot run meanwhile:
 - A frame that returns while we hold it hands its variables to us, and their finalisers would run here, in the wrong
   OS thread.  So no frame outlives the reading: what comes out is code and lines.
-- On CPython 3.11 a collection inside `f_back` lets the other OS thread run, and the new frame object is then tied to
-  a stack entry that is gone; a reading of 20 s beside a busy loop got a str for a frame.
-- On CPython 3.12 and later greenlet mends the links of a parked stack when `gr_frame` is read, and undoes that when it
-  resumes; going on from such a frame would follow links into a C stack that is gone.
+- On CPython 3.11 a collection inside `f_back` lets the other OS thread run, and the new frame object is then tied
+  to a stack entry that is gone: reading beside a busy loop for 20 s once got a str for a frame.
+- On CPython 3.12 and later greenlet mends the links of a parked stack when `gr_frame` is read, and undoes that when
+  it resumes; going on from such a frame would follow links into a C stack that is gone.
 """
 
 from __future__ import annotations
@@ -79,7 +79,10 @@ class StackReading:
         reading: Iterator[Place] = map(_code_and_line, islice(frames, left_out, None))
         self.places: list[Place] = []
         # To the very end, or the last frame that was read would live on.
-        self.steps = (partial(self.places.extend, islice(reading, limit + 1)), partial(deque, reading, 0))
+        self.steps: tuple[Callable[[], object], ...] = (
+            partial(self.places.extend, islice(reading, limit + 1)),
+            partial(deque, reading, 0),
+        )
 
     @classmethod
     def of_os_thread(cls, ident: int, limit: int = MAX_FRAMES) -> StackReading:
@@ -99,7 +102,7 @@ class StackReading:
 
 
 def places_of_os_thread(ident: int, limit: int = MAX_FRAMES) -> list[Place]:
-    """Where an OS thread stands: (code, line) of each call, innermost first; of `limit` calls and one more at most."""
+    """(code, line) of each call of an OS thread, innermost first; of `limit` calls and one more at most."""
     reading = StackReading.of_os_thread(ident, limit)
     at_once(*reading.steps)
     return reading.places

@@ -42,8 +42,8 @@ class LagHistory:
 
     def __init__(self, loop: Loop = the_loop) -> None:
         self._loop = loop
-        # Which loop the samples are of.
-        self._started_ns = -1
+        # Which run of the loop the samples are of, by its token.
+        self._token: object = None
         self._samples: deque[_Sample] = deque(maxlen=SAMPLES_KEPT)
         # Nothing is sampled before the loop's turn of this number.
         self._not_before_turn = 0
@@ -58,9 +58,9 @@ class LagHistory:
         if not loop.running:
             return False
         samples = self._samples
-        if loop.started_ns != self._started_ns:
+        if loop.token is not self._token:
             samples.clear()
-            self._started_ns = loop.started_ns
+            self._token = loop.token
             self._not_before_turn = 0
         # A little early is better than one that comes every other second.
         if samples and now_ns - samples[-1].at_ns < SECOND_NS * 0.95:
@@ -89,7 +89,7 @@ class LagHistory:
         if seconds is None:
             return self._record(None, now_ns - self._loop.started_ns, list(self._loop.lag_histogram), gap_ns)
         base = None
-        if self._loop.started_ns == self._started_ns:
+        if self._loop.token is self._token:
             for sample in reversed(list(self._samples)):
                 base = sample
                 if now_ns - sample.at_ns >= seconds * SECOND_NS:

@@ -115,9 +115,7 @@ def metrics_text(metrics: Metrics) -> str:
         page.sample("coro_threads", {"state": state}, count)
     page.add("coro_run_queue_length", "gauge", "Threads that wait for their turn.", {}, metrics.runnable)
     _add_lag(page, metrics)
-    help_text = (
-        "Slices, from one switch to the next: their number and the time that threads ran, running ones left out."
-    )
+    help_text = "Slices that have ended, each from one switch to the next: how many, and how long all together."
     page.head("coro_slice_seconds", "summary", help_text)
     page.sample("coro_slice_seconds_sum", {}, metrics.run_time_s)
     page.sample("coro_slice_seconds_count", {}, metrics.switches)

@@ -6,9 +6,7 @@ import os
 
 from coro.inspect.frames import places_of_os_thread
 from coro.loop import Loop, loop
-from coro.poller import base
 from coro.scheduler import scheduler
-from coro.testing import poller as fake_poller
 
 __all__ = ["loop_is_polling"]
 
@@ -16,7 +14,7 @@ __all__ = ["loop_is_polling"]
 _DEPTH = 8
 _POLL = Loop._poll.__code__
 _WAIT_FOR_POST = Loop.wait_for_post.__code__
-_POLLERS = tuple([os.path.join(os.path.dirname(module.__file__), "") for module in (base, fake_poller)])
+_POLLERS = tuple([os.path.join(os.path.dirname(_POLL.co_filename), part, "") for part in ("poller", "testing")])
 
 
 def loop_is_polling() -> bool:

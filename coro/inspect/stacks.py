@@ -7,7 +7,7 @@ from collections.abc import Callable
 from coro.inspect.frames import Place, frame_records, places_of
 from coro.inspect.names import safe_name
 from coro.inspect.slices import sliced
-from coro.records import StackGroupRecord, StackRecord
+from coro.records import FrameRecord, StackGroupRecord, StackRecord
 from coro.runtime import get_thread_by_id
 from coro.scheduler import scheduler
 from coro.state import ThreadState
@@ -17,7 +17,7 @@ __all__ = ["stack", "stack_groups", "stack_record", "stacks"]
 # A group names so many of its threads.
 IDS_PER_GROUP = 100
 
-Walk = Callable[..., list[StackRecord]]
+_Key = tuple[tuple[int, int | None], ...]
 
 
 def stack(thread_id: int) -> StackRecord:
@@ -30,16 +30,31 @@ def stack_record(thread: ThreadState) -> StackRecord:
     return StackRecord(thread.id, safe_name(thread), frame_records(places_of(thread)))
 
 
-def _live_record(thread: ThreadState) -> StackRecord | None:
-    return None if thread.dead else stack_record(thread)
-
-
 def stacks(give_up: Callable[[], object] | None = None) -> list[StackRecord]:
     """Where all threads stand.  Yields, in slices.
 
     give_up: see coro.inspect.slices.sliced().
     """
-    return sliced(list(scheduler.all_threads.values()), _live_record, give_up)
+    # Threads at the same place share their frames: records of 20 000 stacks made the collector pause for 130 ms, so
+    # for 20.  The places keep the code alive by whose id they are found.
+    known: dict[_Key, tuple[tuple[Place, ...], tuple[FrameRecord, ...]]] = {}
+
+    def look(thread: ThreadState) -> StackRecord | None:
+        if thread.dead:
+            return None
+        places = places_of(thread)
+        key = _key(places)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = (places, frame_records(places))
+        return StackRecord(thread.id, safe_name(thread), found[1])
+
+    return sliced(list(scheduler.all_threads.values()), look, give_up)
+
+
+def _key(places: tuple[Place, ...]) -> _Key:
+    """What tells places apart: not the code itself, whose hash is computed anew each time."""
+    return tuple([(id(code), line) for code, line in places])
 
 
 def stack_groups(give_up: Callable[[], object] | None = None) -> list[StackGroupRecord]:
@@ -47,14 +62,15 @@ def stack_groups(give_up: Callable[[], object] | None = None) -> list[StackGroup
 
     give_up: see coro.inspect.slices.sliced().
     """
-    groups: dict[tuple[Place, ...], list[int]] = {}
+    groups: dict[_Key, tuple[tuple[Place, ...], list[int]]] = {}
 
     def look(thread: ThreadState) -> None:
         if not thread.dead:
-            groups.setdefault(places_of(thread), []).append(thread.id)
+            places = places_of(thread)
+            groups.setdefault(_key(places), (places, []))[1].append(thread.id)
 
     sliced(list(scheduler.all_threads.values()), look, give_up)
-    ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[1][0]))
+    ordered = sorted(groups.values(), key=lambda group: (-len(group[1]), group[1][0]))
     return sliced(ordered, _group_record, give_up)
 
 

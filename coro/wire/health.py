@@ -71,7 +71,7 @@ def _performance(item: Mapping[str, Any]) -> str:
         label = f"'{label}'"
     unit = item.get("unit")
     limits = [_decimal(item.get(limit)) for limit in ("warn", "crit")]
-    entry = f"{label}={_decimal(value)}{unit if unit in _UNITS else ''}"
+    entry = f"{label}={_decimal(value)}{unit if isinstance(unit, str) and unit in _UNITS else ''}"
     return ";".join([entry, *limits]).rstrip(";")
 
 

@@ -196,7 +196,14 @@ def _show_scalar(value: Any) -> Lines:
 
 
 def _show_help(records: list[Record], style: Style) -> Lines:
-    commands = [command_from_record(record) for record in records if record.get("name")]
+    commands = []
+    for record in records:
+        try:
+            commands.append(command_from_record(record))
+        except ValueError:
+            # Without a name it cannot be called.
+            continue
+        yield None
     if len(commands) == 1:
         yield from help_text(commands[0])
         return

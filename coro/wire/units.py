@@ -52,6 +52,8 @@ def _items(value: list[object] | tuple[object, ...] | dict[object, object], dept
     # Twenty items of twenty items of twenty items: nobody reads that, and it takes long to write.
     if depth == 2:
         return "…"
+    if not value:
+        return "-"
     items = list(islice(value, _MAX_ITEMS))
     more = " …" if len(value) > _MAX_ITEMS else ""
     if isinstance(value, dict):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coro import stderr
@@ -98,6 +98,9 @@ def test_command_cannot_break_its_line(logger: logging.Logger, text: str) -> Non
 
 
 @given(st.text(max_size=700), st.text(max_size=50))
+@example('"', '"')
+@example('" outcome=ok role="eval', "\\")
+@example("\\", '\\"')
 def test_any_text_stays_in_its_quotes(text: str, outcome: str) -> None:
     logger = logging.Logger("coro.audit", logging.DEBUG)
     logger.addHandler(Lines())

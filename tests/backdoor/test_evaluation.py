@@ -257,6 +257,8 @@ def test_compilers_warning_is_told_once_and_to_the_session() -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always")
+        # The test runner's own way of showing them does not print.
+        warnings.showwarning = lambda *details: sys.stderr.write(warnings.formatwarning(*details[:4]))
         assert prompt.value("1 is 1") == "True"
 
     assert prompt.screen.text.count("SyntaxWarning") == 1
@@ -265,12 +267,17 @@ def test_compilers_warning_is_told_once_and_to_the_session() -> None:
 # -- tracebacks
 
 
+def without_carets(text: str) -> str:
+    """A traceback without the marks under its lines, which differ between versions of Python."""
+    return "".join(line for line in text.splitlines(keepends=True) if line.strip(" ~^\n"))
+
+
 @in_loop
 def test_traceback_shows_what_was_typed_and_no_frame_of_the_console() -> None:
     prompt = Prompt()
 
     prompt.value("def f():\n  return 1 / 0\n")
-    text = prompt.error("f()")
+    text = without_carets(prompt.error("f()"))
 
     assert text.startswith(
         "Traceback (most recent call last):\n"
@@ -331,6 +338,8 @@ def test_long_chain_and_long_message_are_bounded() -> None:
     text = prompt.error("e = None\nfor i in range(5000):\n  f = ValueError(i); f.__context__ = e; e = f\n\nraise e")
     assert len(text) <= 65_536
     assert text.endswith("ValueError: 4999\n")
+    assert "ValueError: 4960\n" in text
+    assert "ValueError: 4900\n" not in text
     text = prompt.error("raise ValueError('x' * 10**7)")
     assert len(text) <= 65_536
     assert "more" in text
@@ -399,7 +408,7 @@ def test_sources_are_kept_for_a_bounded_number_of_pieces(monkeypatch: pytest.Mon
     for _ in range(10):
         prompt.value("1")
     assert kept() == [f"<session 77, line {n}>" for n in (8, 9, 10)]
-    monkeypatch.setattr(coro.backdoor.compiling, "MAX_SOURCE_BYTES", 100)
+    monkeypatch.setattr(coro.backdoor.compiling, "MAX_SOURCE_BYTES", 86)
     prompt.value("x = '" + "y" * 80 + "'")
     assert kept() == ["<session 77, line 11>"]
     linecache.checkcache()
@@ -535,6 +544,18 @@ def test_shared_names_get_their_builtins_back() -> None:
 
 
 @in_loop
+def test_underscore_of_the_daemon_gives_way_to_the_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    # gettext.install() puts its function there.
+    monkeypatch.setattr(builtins, "_", "gettext's", raising=False)
+    prompt = Prompt()
+
+    assert prompt.value("_") == '"gettext\'s"'
+    prompt.value("5")
+    assert prompt.value("_ + 1") == "6"
+    assert prompt.value("_ + 1") == "7"
+
+
+@in_loop
 def test_new_builtins_of_the_daemon_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     prompt = Prompt()
     prompt.value("1")
@@ -620,14 +641,13 @@ def test_session_without_a_compiler_answers_still() -> None:
 def test_session_survives_a_low_recursion_limit() -> None:
     limit = sys.getrecursionlimit()
     prompt = Prompt()
-    depth = 0
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        depth += 1
-        frame = frame.f_back
     prompt.value("def down(): return down()\n")
     try:
-        prompt.value(f"import sys; sys.setrecursionlimit({depth + 50})")
+        # As low as the line may set it at its own depth, and what fifty calls take.
+        prompt.value(
+            "import sys\nfor n in range(20, 500):\n  try:\n    sys.setrecursionlimit(n)\n    break\n"
+            "  except RecursionError: pass\n\nsys.setrecursionlimit(n + 45)"
+        )
         assert "RecursionError" in prompt.error("down()")
         assert prompt.value("[[1]]") == "[[1]]"
         assert "ZeroDivisionError" in prompt.error("1 / 0")
@@ -651,7 +671,7 @@ def test_interrupted_wait_is_told_and_ends_at_the_typed_line() -> None:
     scheduler.interrupt(thread, LineInterrupted("Ctrl-C"))
     thread.join()
 
-    assert outcomes[0].error_text == (
+    assert without_carets(outcomes[0].error_text) == (
         "Traceback (most recent call last):\n"
         '  File "<session 3, line 1>", line 1, in <module>\n    coro.sleep_relative(100)\n'
         "coro.LineInterrupted: interrupted by Ctrl-C\n"
@@ -753,50 +773,72 @@ def test_spinning_line_is_stopped_by_a_signal() -> None:
     assert max(stopped_after) < 5
 
 
-class AtOpcode:
-    """Raises in the n-th bytecode that runs while the evaluator says that it may; again `again` bytecodes later."""
+@in_loop
+def test_interrupt_that_escapes_the_inner_guard_ends_in_the_session() -> None:
+    # What happens when the signal comes again while the first raise is being handled.
+    prompt = Prompt()
+    evaluator = prompt.evaluator
+    compiled = prompt.compile("1")
 
-    def __init__(self, evaluator: Evaluator, n: int, again: int | None) -> None:
+    class Late(LineInterrupted):
+        def __str__(self) -> str:
+            return "late" if not evaluator.code_is_running else "while it may still be interrupted"
+
+    def escape(job: object) -> None:
+        evaluator.code_is_running = True
+        raise Late
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluator, "_attempt", escape)
+        outcome = evaluator.run(compiled)
+
+    assert outcome.error_text == "Late: late\n"
+    assert not evaluator.code_is_running
+    assert prompt.value("1") == "1"
+
+
+class AtOpcode:
+    """Raises in the n-th bytecode that runs while the evaluator says that it may."""
+
+    def __init__(self, evaluator: Evaluator, n: int) -> None:
         self.evaluator = evaluator
-        self.when = {n} if again is None else {n, n + again}
-        self.count = 0
-        self.raised = 0
+        self.left = n
 
     def trace(self, frame: FrameType, event: str, argument: object) -> Any:
         frame.f_trace_opcodes = True
         if event == "opcode" and self.evaluator.code_is_running:
-            self.count += 1
-            if self.count in self.when:
-                self.raised += 1
+            self.left -= 1
+            if self.left == 0:
                 raise LineInterrupted("the test")
         return self.trace
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("again", [None, 1, 7, 40])
 @pytest.mark.parametrize("text", ["x = [1]; x", "1 / 0", "print('a')", "exit"])
-def test_interrupt_at_any_bytecode_ends_in_the_session(text: str, again: int | None) -> None:
+def test_interrupt_at_any_bytecode_ends_in_the_session(text: str) -> None:
     @in_loop
     def test() -> None:
         prompt = Prompt()
         evaluator = prompt.evaluator
         former_trace, stdout = sys.gettrace(), sys.stdout
-        n = 0
-        while True:
+        n, left = 0, 0
+        while left <= 0:
             n += 1
             compiled = prompt.compile(text)
-            at = AtOpcode(evaluator, n, again)
+            at = AtOpcode(evaluator, n)
+            # Python 3.12 looks only now whether anybody wants opcodes.
+            sys._getframe().f_trace_opcodes = True
             sys.settrace(at.trace)
             try:
                 outcome = evaluator.run(compiled)
             finally:
                 sys.settrace(former_trace)
+            left = at.left
             assert not evaluator.code_is_running
             assert evaluator.thread is None
             assert sys.stdout is stdout
-            if not at.raised:
-                break
-            assert outcome.error_text is not None or outcome.value_repr is not None or text.startswith("print")
+            if left == 0:
+                assert outcome.error_text is not None
         assert n > 30
 
     test()

@@ -41,10 +41,24 @@ def connected(stack: ExitStack, ip: str, dial: str | None = None) -> tuple[socke
     return stack.enter_context(accepted), client
 
 
+def dial_to(address: Any) -> socket.socket:
+    """Connect by number: create_connection() imports a codec, which another user may not be able to read."""
+    client = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    client.settimeout(5)
+    client.connect(address[:2])
+    return client
+
+
 def as_other_user(
-    stack: ExitStack, connect: Callable[[], socket.socket], groups: list[int] | None = None, uid: int = OTHER_UID
+    stack: ExitStack,
+    connect: Callable[[], socket.socket],
+    groups: list[int] | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
-    """Have a child of another uid call connect(); its connection lives until the stack is closed."""
+    """Have a child of another uid call connect(); its connection lives until the stack is closed.
+
+    meanwhile: called here, while the child connects.
+    """
     needs_root()
     up, end = os.pipe(), os.pipe()
     pid = os.fork()
@@ -54,7 +68,7 @@ def as_other_user(
             os.close(end[1])
             os.setgroups(groups or [])
             os.setgid(OTHER_GID)
-            os.setuid(uid)
+            os.setuid(OTHER_UID)
             client = connect()
             os.write(up[1], b"x")
             os.read(end[0], 1)
@@ -68,6 +82,7 @@ def as_other_user(
     stack.callback(os.waitpid, pid, 0)
     stack.callback(os.close, end[1])
     os.close(up[1])
+    meanwhile()
     assert os.read(up[0], 1) == b"x"
 
 
@@ -173,41 +188,33 @@ def test_loopback_peer_is_known_by_uid(stack: ExitStack, ip: str) -> None:
 def test_loopback_peer_of_another_uid_is_known(stack: ExitStack, ip: str) -> None:
     listener = stack.enter_context(bind_tcp(ip, 0))
     listener.settimeout(5)
-    as_other_user(stack, lambda: socket.create_connection(listener.getsockname()[:2], timeout=5))
+    as_other_user(stack, lambda: dial_to(listener.getsockname()))
 
     assert tcp_peer(stack.enter_context(listener.accept()[0])).uid == OTHER_UID
 
 
 @linux
 def test_our_own_side_is_not_taken_for_the_peers(stack: ExitStack) -> None:
-    """The other user's connection and its server are one pair: each side sees the other's owner."""
+    """Both sides of a connection between two users are asked: each sees the other's owner."""
     listener = stack.enter_context(bind_tcp("127.0.0.1", 0))
     listener.settimeout(5)
-    seen = os.pipe()
+    read_end, write_end = os.pipe()
+    stack.callback(os.close, read_end)
+    stack.callback(os.close, write_end)
+
+    def greet() -> None:
+        # A socket has an owner only once it is accepted.
+        accepted = stack.enter_context(listener.accept()[0])
+        accepted.send(b"x")
 
     def connect() -> socket.socket:
-        client = socket.create_connection(listener.getsockname()[:2], timeout=5)
-        # An accepted socket has an owner only once it is accepted.
+        client = dial_to(listener.getsockname())
         client.recv(1)
-        os.write(seen[1], str(tcp_peer(client).uid).encode())
+        os.write(write_end, str(tcp_peer(client).uid).encode())
         return client
 
-    needs_root()
-    # The greeting must be on its way while the child connects, so the accept is done by the kernel's backlog first.
-    pid = os.fork()
-    if pid == 0:
-        try:
-            accepted, _ = listener.accept()
-            accepted.send(b"x")
-            accepted.recv(1)
-        finally:
-            os._exit(0)
-    with ExitStack() as inner:
-        as_other_user(inner, connect)
-        assert os.read(seen[0], 16) == str(os.geteuid()).encode()
-    os.waitpid(pid, 0)
-    os.close(seen[0])
-    os.close(seen[1])
+    as_other_user(stack, connect, meanwhile=greet)
+    assert os.read(read_end, 16) == str(os.geteuid()).encode()
 
 
 @linux

@@ -59,6 +59,7 @@ def test_any_record_gets_a_line(health: dict[str, Any], expected: str) -> None:
         ({"name": "it's=|", "value": 5}, "its=5"),
         ({"name": "a b", "value": 5, "unit": "%", "crit": 9}, "'a b'=5%;;9"),
         ({"name": "a", "value": 5, "unit": "furlongs"}, "a=5 "),
+        ({"name": "a", "value": 5, "unit": ["s"]}, "a=5 "),
         ({"name": EVIL, "value": 5}, "=5"),
     ],
 )

@@ -1,5 +1,6 @@
 """Where sockets are put and found, also among what hostile users have laid there."""
 
+import fcntl
 import os
 import re
 import socket
@@ -286,6 +287,23 @@ def test_directory_in_tmp_with_anothers_number_is_not_believed(machine: Path, st
     assert find_sockets(True) == []
 
 
+def listen_as_other(stack: ExitStack, path: Path) -> str:
+    listen(stack, path / "theirs", uid=OTHER_UID)
+    return str(path / "theirs")
+
+
+def test_registration_of_another_user_is_found_by_root_that_asks(machine: Path, stack: ExitStack) -> None:
+    """What the hostile entries below only look like."""
+    needs_root()
+    theirs = directory(machine / "tmp" / f"coro-{OTHER_UID}", uid=OTHER_UID)
+    entry = theirs / "1.path"
+    entry.write_text(listen_as_other(stack, theirs) + "\n")
+    os.chown(entry, OTHER_UID, -1)
+    fcntl.flock(stack.enter_context(entry.open()), fcntl.LOCK_EX)
+
+    assert find_sockets(True) == [Found(str(theirs / "theirs"), 1, OTHER_UID)]
+
+
 def test_hostile_entries_are_passed_over(machine: Path, stack: ExitStack) -> None:
     needs_root()
     theirs = directory(machine / "tmp" / f"coro-{OTHER_UID}", uid=OTHER_UID)
@@ -304,8 +322,22 @@ def test_hostile_entries_are_passed_over(machine: Path, stack: ExitStack) -> Non
         os.chown(entry, OTHER_UID, -1, follow_symlinks=False)
     # Somebody else's file, by a second name.
     secret = machine / "secret"
-    secret.write_text(ours + "\n")
+    secret.write_text(listen_as_other(stack, directory(machine / "more")) + "\n")
     os.link(secret, theirs / "20.path")
+    # Their own, with a second name elsewhere.
+    os.chown(secret, OTHER_UID, -1)
+    foreign = theirs / "22.path"
+    foreign.write_text(secret.read_text())
+    os.chown(foreign, OTHER_UID + 1, -1)
+    # A link to an entry that would be believed.
+    (machine / "entry").write_text(listen_as_other(stack, theirs) + "\n")
+    os.chown(machine / "entry", OTHER_UID, -1)
+    (theirs / "21.path").symlink_to(machine / "entry")
+    # Their owner holds the locks, as a living daemon does.
+    for entry in [*theirs.glob("*.path"), machine / "entry"]:
+        if entry.is_file():
+            file = stack.enter_context(entry.open())
+            fcntl.flock(file, fcntl.LOCK_EX)
     before = sorted(theirs.iterdir())
 
     assert find_sockets(True) == []
@@ -377,6 +409,31 @@ def test_dead_socket_of_another_user_is_passed_over_and_left(machine: Path) -> N
         os.chown(entry, OTHER_UID, -1)
     assert find_sockets(True) == []
     assert len(list(path.parent.iterdir())) == 2
+
+
+def test_dead_socket_without_a_lock_is_left(machine: Path) -> None:
+    """It was not bound by us."""
+    path = directory(machine / "tmp" / f"coro-{ME}") / "1.sock"
+    lay_dead(path)
+    os.unlink(f"{path}.lock")
+    assert find_sockets() == []
+    assert os.listdir(path.parent) == ["1.sock"]
+
+
+def test_listener_that_comes_just_before_the_lock_is_had_survives(
+    machine: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = directory(machine / "tmp" / f"coro-{ME}") / "1.sock"
+    lay_dead(path)
+
+    def late(lock: str) -> Any:
+        path.unlink()
+        listen(stack, path)
+        return try_lock(lock)
+
+    monkeypatch.setattr(places, "try_lock", late)
+    find_sockets()
+    assert socket_answers(str(path))
 
 
 def test_socket_that_is_being_bound_is_not_taken_for_dead(machine: Path) -> None:

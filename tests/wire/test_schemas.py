@@ -81,6 +81,10 @@ def test_descriptions_come_from_the_docstrings() -> None:
     assert schema("coro.health/1")["description"] == "Is the daemon well?"
 
 
+def test_field_with_a_default_may_be_missing_as_older_daemons_do_not_send_it() -> None:
+    assert schema("coro.stack/1")["$defs"]["Frame"]["required"] == ["file", "line", "function", "source"]
+
+
 def test_unknown_schema_is_an_error() -> None:
     with pytest.raises(KeyError):
         schema("coro.thread/2")

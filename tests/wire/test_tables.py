@@ -169,4 +169,5 @@ def test_sort_pauses_often(step: int) -> None:
     ordered, pauses = drain(sorted_in_slices([*records, None], lambda record: record["key"]))
 
     assert ordered == sorted(records, key=lambda record: record["key"])
-    assert pauses >= 10_000 / 64
+    # Once for 32 records in the runs, for 64 at the end; for 16 in each of two merges, unless all is in order.
+    assert pauses >= 10_000 / 32 + 10_000 / 64 + (0 if step == 1 else 2 * 10_000 / 16) - 1

@@ -69,7 +69,7 @@ def test_duration_is_near_to_what_it_says(seconds: float) -> None:
         ([1, "b\x1b", None], "1 b\\x1b -"),
         (list(range(30)), " ".join(map(str, range(20))) + " …"),
         ({"a\x1b": [1, 2]}, "a\\x1b=1 2"),
-        ((), ""),
+        ((), "-"),
         ([[[[1]]]], "…"),
         ([["x" * 300, "y" * 300]], "x" * 300 + " " + "y" * 99 + "…"),
     ],

@@ -19,6 +19,7 @@ from coro.thread import coro, get_selfishness, set_selfishness
 __all__ = ["exception_named"]
 
 MAX_NAME_CHARS = 200
+MAX_LATENCY_WARNING_S = 60
 # Their message is built from arguments that nobody can type here.
 _NEEDS_ARGUMENTS = (ScheduleError, exceptions.SimultaneousError, exceptions.InParallelError, UnicodeError,
                     BaseExceptionGroup)  # fmt: skip
@@ -120,14 +121,16 @@ def set_(session: Session, setting: str | None = None, value: float | None = Non
 def _change(session: Session, setting: str, value: float) -> None:
     if setting == "selfishness":
         if value != int(value):
-            raise ValueError(f"max selfish acts must be a whole number, got {value}")
+            raise ValueError(f"selfishness must be a whole number, got {value:g}")
         set_selfishness(int(value))
     elif setting == "latency-warning":
+        if not 0 <= value <= MAX_LATENCY_WARNING_S:
+            raise ValueError(f"latency-warning must be 0 to {MAX_LATENCY_WARNING_S} s, got {value:g}")
         hooks.set_latency_warning(value * 1e9 / LATENCY_UNIT_NS)
     elif 0.05 <= value <= 60:
         session.host.stall_threshold = value
     else:
-        raise ValueError(f"stall-threshold must be 0.05 to 60 s, got {value}")
+        raise ValueError(f"stall-threshold must be 0.05 to 60 s, got {value:g}")
 
 
 def _setting(session: Session, setting: str, old: float | None = None) -> SettingRecord:
@@ -160,7 +163,7 @@ def sessions(session: Session) -> list[Any]:
 
 
 @implements("kick")
-def kick(session: Session, **parameters: Any) -> ActionRecord:
+def kick(session: Session, /, **parameters: Any) -> ActionRecord:
     """End a session."""
     number = parameters["session"]
     other = session.host.sessions.get(number)

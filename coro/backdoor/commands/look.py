@@ -29,8 +29,8 @@ def no_such_thread(thread_id: int) -> CommandError:
     ended = next((dead for dead in inspect.dead() if dead.id == thread_id), None)
     if ended is None:
         return CommandError(f"there is no thread {thread_id}")
-    how = f" by {ended.error}" if ended.error else ""
-    return CommandError(f"thread {thread_id} {ended.name!r} ended {ended.ended_s_ago:.1f} s ago{how}")
+    how = ended.error or "its function returned"
+    return CommandError(f"thread {thread_id} {ended.name!r} ended {ended.ended_s_ago:.1f} s ago: {how}")
 
 
 @implements("ps")

@@ -98,12 +98,12 @@ def command(
     name: None takes the function's name, with hyphens for underscores.
     role: who may use it: "observe", "operate" or "eval".
     Its parameters are annotated with int, float, str, bool, one of these or None, or a Literal of strings; those
-    without a default are positional, those with one are options (`--times 3`), `*names: str` takes all that is left.
+    without a default are positional, those with one are options (`--times 3`), `*names: str` takes what is left.
     The first line of the docstring is the summary, the rest the description.
     It runs in a thread of the session and may block; Ctrl-C interrupts it.  It returns None, a string, a number, a
     dict, a dataclass, or a list of dicts or dataclasses; anything else is shown by its repr.  To refuse, it raises
     `coro.backdoor.CommandError`.
-    Returns the function.  Raises TypeError for a signature that cannot be typed, ValueError for a name that is taken.
+    Returns the function.  Raises TypeError for a signature that cannot be typed, ValueError for a name taken.
     """
 
     def decorate(function: F) -> F:

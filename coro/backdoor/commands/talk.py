@@ -8,8 +8,8 @@ from coro import inspect
 from coro.backdoor.commands.registry import CommandError, find, implements, known_commands
 from coro.backdoor.session import Session
 from coro.inspect.health import Thresholds
-from coro.records import ActionRecord, CommandRecord, HealthRecord, HistoryRecord, ParameterRecord
-from coro.wire.commands import Command
+from coro.records import ActionRecord, CommandRecord, HealthRecord, HistoryRecord
+from coro.wire.described import command_record
 
 __all__ = ["thresholds_of"]
 
@@ -42,10 +42,14 @@ def history(session: Session) -> list[HistoryRecord]:
 
 @implements("help")
 def help_(session: Session, command: str | None = None) -> list[CommandRecord]:
-    """All commands that the session's role allows, or one."""
+    """All commands that the session's role allows, or one.  At the prompt, without those of the shell only."""
     if command is not None:
-        return [command_record(find(command).command)]
-    return [command_record(known) for known in known_commands() if session.may(known.role)]
+        return [command_record(find(command.removeprefix(":")).command)]
+    return [
+        command_record(known)
+        for known in known_commands()
+        if session.may(known.role) and (session.kind != "text" or known.where != "shell")
+    ]
 
 
 @implements("quit")
@@ -58,33 +62,3 @@ def quit_(session: Session) -> ActionRecord:
 def eval_(session: Session, code: str) -> None:
     """Evaluate Python: the dialogue does it itself, since output comes before the result."""
     raise CommandError("eval works at the shell; at the prompt just type the expression")
-
-
-def command_record(command: Command) -> CommandRecord:
-    """A command as a record, as clients learn of it."""
-    return CommandRecord(
-        name=command.name,
-        role=command.role,
-        group=command.group,
-        summary=command.summary,
-        schema=command.schema,
-        many=command.many,
-        where=command.where,
-        by_sentinel=command.by_sentinel,
-        description=command.description,
-        parameters=tuple(
-            ParameterRecord(
-                name=parameter.name,
-                kind=parameter.kind,
-                summary=parameter.summary,
-                required=parameter.required,
-                default=parameter.default,
-                option=parameter.option,
-                many=parameter.many,
-                presentation=parameter.presentation,
-                choices=parameter.choices,
-            )
-            for parameter in command.parameters
-        ),
-        examples=command.examples,
-    )

@@ -1,0 +1,104 @@
+"""Results that come again and again: what a JSON-RPC client has subscribed to.
+
+Each subscription is a thread that sleeps, looks and sends.  While the peer has not taken the last event, the next
+one is dropped and counted: a slow reader loses whole events, and no memory grows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from coro.backdoor.commands import CommandError, Implementation
+from coro.backdoor.connection import ConnectionLost
+from coro.backdoor.executing import NotAllowed, run_command
+from coro.backdoor.pace import Pace
+from coro.backdoor.rpc_messages import notification
+from coro.backdoor.session import Session
+from coro.backdoor.speech import Speech
+from coro.loop import loop
+from coro.runtime import spawn
+from coro.thread import coro
+from coro.timed import sleep_relative
+
+__all__ = ["MAX_SUBSCRIPTIONS", "Subscriptions"]
+
+MAX_SUBSCRIPTIONS = 8
+
+
+@dataclass(slots=True)
+class _Subscription:
+    number: int
+    implementation: Implementation
+    params: dict[str, Any]
+    every: float
+    seq: int = 0
+    dropped: int = 0
+
+
+class Subscriptions:
+    """Those of one session."""
+
+    def __init__(self, session: Session, speech: Speech) -> None:
+        self._session = session
+        self._speech = speech
+        self._threads: dict[int, coro] = {}
+        self._last = 0
+
+    def __len__(self) -> int:
+        return len(self._threads)
+
+    def add(self, implementation: Implementation, params: dict[str, Any], every: float) -> int:
+        """Begin one; returns its number.  every: seconds.  Does not yield."""
+        self._last += 1
+        subscription = _Subscription(self._last, implementation, params, every)
+        name = f"{self._session.name} subscription {implementation.command.name}"
+        thread = spawn(self._publish, subscription, thread_name=name)
+        self._session.threads.append(thread)
+        self._threads[subscription.number] = thread
+        return subscription.number
+
+    def remove(self, number: object) -> bool:
+        """End one; False if there is none of this number.  Does not yield."""
+        thread = self._threads.pop(number, None) if type(number) is int else None
+        if thread is None:
+            return False
+        self._session.threads.remove(thread)
+        thread.shutdown()
+        return True
+
+    def close(self) -> None:
+        """End all.  Does not yield."""
+        for number in list(self._threads):
+            self.remove(number)
+
+    def _publish(self, subscription: _Subscription) -> None:
+        try:
+            while True:
+                sleep_relative(subscription.every)
+                if self._session.connection.pending or self._session.speaking:
+                    subscription.dropped += 1
+                    continue
+                self._send_event(subscription, {"result": self._look(subscription)})
+        except (CommandError, NotAllowed) as error:
+            self._send_event(subscription, {"error": str(error)})
+        except ConnectionLost as lost:
+            self._session.connection.drop(lost.reason)
+        finally:
+            self._threads.pop(subscription.number, None)
+
+    def _look(self, subscription: _Subscription) -> dict[str, Any]:
+        command = subscription.implementation.command
+        rows = run_command(
+            self._session, subscription.implementation, subscription.params, f"subscription {command.name}"
+        )
+        is_list = next(rows)
+        found = list(Pace().walk(rows))
+        schema = "coro.stack-group/1" if subscription.params.get("group") else command.schema
+        value = found if is_list else found[0]
+        return {"schema": schema, "value": value, "turn": loop.iterations, "answered_by": "loop"}
+
+    def _send_event(self, subscription: _Subscription, what: dict[str, Any]) -> None:
+        params = {"subscription": subscription.number, "seq": subscription.seq, "dropped": subscription.dropped}
+        subscription.seq += 1
+        self._speech.send(notification("event", params | what))
