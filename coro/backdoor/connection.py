@@ -111,22 +111,39 @@ class Connection:
         while True:
             # As long as there is input the reader would not wait, neither here nor anywhere else.
             self._pace.breathe()
+            if self.claim.acquire(False):
+                try:
+                    if self.backlog:
+                        return self.backlog.popleft()
+                finally:
+                    self.claim.release()
+            if not self.await_input(timeout):
+                return None
+
+    def await_input(self, timeout: float | None = None) -> bool:
+        """Wait for bytes, which need not be an event yet; False at the end of the stream.
+
+        Does not wait if the backlog holds something.  Yields; timeout and errors as next_event().
+        """
+        while True:
             if not self.claim.acquire(False):
                 # The sentinel is at it; it will nudge.
                 self._wait(CLAIM_RETRY_S, patient=False)
                 continue
             try:
                 if self.backlog:
-                    return self.backlog.popleft()
+                    return True
                 if self.lost is not None:
                     raise ConnectionLost(self.lost)
                 if self.eof:
-                    return None
-                got_something = self.receive()
+                    return False
+                received = self.receive()
             finally:
                 self.claim.release()
-            if not got_something:
+            if not received:
                 self._wait(timeout, patient=True)
+            elif not self.eof and self.lost is None:
+                return True
 
     def receive(self) -> bool:
         """Read once and parse; False if there was nothing to read.  For the holder of the claim.  Never blocks."""

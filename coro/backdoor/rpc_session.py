@@ -133,7 +133,7 @@ class RpcSession:
         worker = self._worker
         if worker is None or worker.dead:
             return
-        if patient and self._open:
+        if patient:
             self._requests.push(None)
             try:
                 worker.join(self.host.limits.end_of_input)
@@ -224,7 +224,8 @@ class RpcSession:
         if not isinstance(number, (int, str)):
             raise _RpcFailure(INVALID_PARAMS, "cancel needs the id of a request")
         if number not in self._open:
-            return {"cancelled": False}
+            # The sentinel may have interrupted it meanwhile.
+            return {"cancelled": number == self.session.cancelled_id}
         self._cancelled.add(number)
         if number == self._running and self.session.line is not None:
             strikes.interrupt_line(self.session.line, "Ctrl-C")
@@ -283,7 +284,7 @@ class RpcSession:
             health_in_time(
                 self.session,
                 parameters,
-                lambda health: answer(request.id, "coro.health/1", health),
+                lambda health: answer(request.id, "coro.health/1", health, health["answered_by"]),
                 self.speech.send,
             )
             self.session.audit("check", "ok", began)
@@ -311,11 +312,11 @@ class RpcSession:
                     pace.restart()
                 if request is None:
                     return
-                self._running = request.id
+                self._running = self.session.request_id = request.id
                 try:
                     self._answer(request)
                 finally:
-                    self._running = None
+                    self._running = self.session.request_id = None
                     self._open.pop(request.id, None)
                     self._cancelled.discard(request.id)
         except ConnectionLost as lost:

@@ -13,7 +13,9 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
 import select
+import sys
 import threading
 import time
 import traceback
@@ -44,6 +46,8 @@ OVERSLEPT_S = 0.2
 # While a stall lasts, its culprit's stack is read again so often.
 CULPRIT_PERIOD_S = 0.25
 STDERR = 2
+# Where the kernel does not count by OS thread, the process will do: stopped, it does nothing at all.
+_WHOSE = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
 
 
 class Sentinel:
@@ -57,7 +61,7 @@ class Sentinel:
         self._stopping = False
         # What was seen at the last tick.
         self._tick_ns = 0
-        self._cpu_ns = 0
+        self._own_switches = 0
         self._turns = -1
         # The loop is not late before this moment: the process was stopped, or has just begun.
         self._not_before_ns = 0
@@ -101,7 +105,7 @@ class Sentinel:
         assert wakeup is not None
         failures = 0
         self._tick_ns = scheduler.clock()
-        self._cpu_ns = time.process_time_ns()
+        self._own_switches = _switches()
         while not self._stopping:
             try:
                 self._sleep(wakeup)
@@ -145,20 +149,20 @@ class Sentinel:
         self._service.answer_late_checks(now, self._stall is not None)
         # Again: answering may have taken a while.
         self._tick_ns = scheduler.clock()
-        self._cpu_ns = time.process_time_ns()
+        self._own_switches = _switches()
 
     def _notice_oversleeping(self, now: int) -> None:
-        """Tell a stopped process from a call that kept the GIL: the latter has used the processor meanwhile."""
+        """Tell a stopped process from a call that kept the GIL: for the latter we have waited, awake."""
         late_ns = now - self._tick_ns
         if late_ns < (TICK_S + OVERSLEPT_S) * 1e9:
             return
-        if time.process_time_ns() - self._cpu_ns >= late_ns // 2:
+        if (_switches() - self._own_switches) * sys.getswitchinterval() * 4e9 >= late_ns:
             return
         self._not_before_ns = now
         history.forget()
         if self._stall is not None:
-            stall_log.discard(self._stall)
-            self._stall = None
+            # It was real, as far as it was seen.
+            self._end_stall(self._tick_ns)
 
     # -- watching
 
@@ -286,9 +290,21 @@ def _log_stall(record: StallRecord) -> None:
     logger.warning("the loop was held up for %.2f s (%s)%s: %s", record.duration_s, record.kind, pause, who)
 
 
+def _switches() -> int:
+    """How often this OS thread went to sleep by itself.
+
+    Waiting for the GIL it wakes up at every switch interval, to ask for it; in a stopped process it does not.
+    """
+    return resource.getrusage(_WHOSE).ru_nvcsw
+
+
 def _tell(text: str) -> None:
+    poller = select.poll()
+    poller.register(STDERR, select.POLLOUT)
     try:
-        os.write(STDERR, text.encode("utf-8", "backslashreplace"))
+        # So much a pipe takes without blocking once it is writable; one that nobody empties must not hold us up.
+        if poller.poll(0):
+            os.write(STDERR, text.encode("utf-8", "backslashreplace")[-select.PIPE_BUF :])
     except OSError:
         # A daemon without stderr: the stall log has it.
         return

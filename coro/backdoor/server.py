@@ -26,7 +26,7 @@ from coro.backdoor.sentinel import Sentinel
 from coro.backdoor.session import Session
 from coro.backdoor.text_session import TextSession
 from coro.descriptors import Descriptor, descriptors
-from coro.exceptions import ClosedError, TimeoutError
+from coro.exceptions import ClosedError, Interrupted, Shutdown, TimeoutError
 from coro.loop import loop
 from coro.runtime import spawn
 from coro.scheduler import scheduler
@@ -158,19 +158,27 @@ class Backdoor:
 
     def _accept(self, listener: ListeningSocket) -> None:
         self.sentinel.start()
-        pace = Pace()
         try:
             while not self.closed:
-                self._await_slot()
-                accepted = self._accept_one(listener)
-                if accepted is not None:
-                    self.admit(listener, accepted)
-                pace.breathe()
-        except ClosedError:
-            return
+                try:
+                    self._accept_all(listener)
+                except (ClosedError, Shutdown):
+                    return
+                except Interrupted:
+                    # Somebody mistook this thread for another: the door stays open.
+                    logger.warning("the backdoor's thread was interrupted, and goes on")
         finally:
             # Also when the loop ends: the file is removed, nobody is left waiting in the backlog.
             self.close()
+
+    def _accept_all(self, listener: ListeningSocket) -> None:
+        pace = Pace()
+        while not self.closed:
+            self._await_slot()
+            accepted = self._accept_one(listener)
+            if accepted is not None:
+                self.admit(listener, accepted)
+            pace.breathe()
 
     def _await_slot(self) -> None:
         while self.host.count("new") >= self.host.limits.new and not self.closed:
@@ -286,16 +294,15 @@ class Backdoor:
         inbound = connection.inbound
         while inbound.language is None:
             try:
-                found = connection.next_event(self.host.limits.silence)
+                if not connection.await_input(self.host.limits.silence):
+                    # What was said is all that will be said.
+                    connection.backlog.extend(inbound.finish())
+                    return inbound.language if connection.backlog else None
             except TimeoutError:
                 connection.backlog.extend(inbound.silence())
                 continue
-            if found is None:
-                # What was said is all that will be said.
-                connection.backlog.extend(inbound.finish())
-                return inbound.language if connection.backlog else None
-            connection.backlog.appendleft(found)
-            if isinstance(found, Refused):
+            found = connection.backlog[0] if connection.backlog else None
+            if inbound.language is None and isinstance(found, Refused):
                 session.refused(found.reason)
                 return None
         return inbound.language
@@ -322,7 +329,9 @@ class Backdoor:
     def _audit(self, session: Session, outcome: str) -> None:
         connection = session.connection
         self.host.audit.connection(
-            session.number, connection.peer, session.role,
+            session.number,
+            connection.peer,
+            session.role,
             outcome,
             session.record().age_s,
             probe=not session.takes_slot,

@@ -10,6 +10,7 @@ from collections import deque
 from coro.backdoor.connection import Connection
 from coro.backdoor.host import Host
 from coro.backdoor.interrupting import Line
+from coro.backdoor.json_lines import RequestId
 from coro.records import SessionRecord
 from coro.scheduler import scheduler
 from coro.thread import coro
@@ -41,6 +42,9 @@ class Session:
         self.history_count = 0
         # What runs now.
         self.line: Line | None = None
+        # The JSON-RPC request that the line carries out; and the last one that the sentinel found cancelled.
+        self.request_id: RequestId | None = None
+        self.cancelled_id: RequestId | None = None
         # Interrupts that the sentinel has seen in the socket and obeyed, and the reader will still find there.
         self.forgiven_interrupts = 0
         # An answer is being written piece by piece: nobody else may write in between.

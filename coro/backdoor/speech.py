@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from coro.backdoor.connection import CLAIM_RETRY_S
 from coro.backdoor.evaluation import LineInterrupted
 from coro.backdoor.json_lines import RequestId
 from coro.backdoor.session import Session
 from coro.loop import loop
 from coro.sync import mutex
+from coro.timed import sleep_relative
 from coro.wire.encode import dumps
 
 __all__ = ["Speech"]
@@ -33,9 +35,11 @@ class Speech:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         with self._mutex:
-            # The sentinel keeps out as well.
+            # The sentinel keeps out from now on; if it is at it, it ends first.
             self._session.speaking = True
             try:
+                while self._connection.claim.locked():
+                    sleep_relative(CLAIM_RETRY_S)
                 yield
             finally:
                 self._session.speaking = False

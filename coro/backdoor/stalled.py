@@ -11,13 +11,13 @@ when the loop turns.
 from __future__ import annotations
 
 import select
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from coro.backdoor.commands.act import exception_named
 from coro.backdoor.commands.registry import CommandError
 from coro.backdoor.commands.talk import thresholds_of
+from coro.backdoor.connection import Connection
 from coro.backdoor.host import Host
 from coro.backdoor.http import HttpRequest
 from coro.backdoor.http_session import healthz_response
@@ -25,6 +25,7 @@ from coro.backdoor.inbound import InboundEvent, RpcLine
 from coro.backdoor.interrupting import strikes
 from coro.backdoor.json_lines import Request, RequestError, parse_request
 from coro.backdoor.lines import Line
+from coro.backdoor.peeking import cancel_typed, interrupts_typed
 from coro.backdoor.rpc_messages import answer, failure, hello_value, notification
 from coro.backdoor.session import Session
 from coro.backdoor.tokens import matches
@@ -44,10 +45,7 @@ __all__ = ["StalledService"]
 
 # A check that has waited so long is answered by the sentinel, also when the loop turns.
 CHECK_PATIENCE_NS = 250_000_000
-PEEK_BYTES = 65_536
 MAX_ACCEPTS = 16
-# telnet's IP and BREAK, and Ctrl-C itself.
-INTERRUPTS = (b"\x03", b"\xff\xf4", b"\xff\xf3")
 
 
 class _NotNow(Exception):
@@ -77,9 +75,12 @@ class StalledService:
             fd = connection.sock.fileno()
             if fd < 0 or connection.lost or connection.eof:
                 continue
+            if connection.busy or connection.flushing or session.speaking:
+                # The loop's: it would be ready all the time, and nobody here would serve it.
+                continue
             if connection.pending:
                 yield fd, select.POLLOUT
-            elif not connection.busy and not connection.backlog:
+            elif not connection.backlog:
                 yield fd, select.POLLIN
 
     def serve(self, now: int, stall: StallRecord) -> None:
@@ -90,15 +91,19 @@ class StalledService:
             if self._gives_way():
                 return
             connection = session.connection
-            if connection.busy or connection.closed or connection.flushing or session.speaking:
-                continue
             if not connection.claim.acquire(False):
                 continue
             try:
+                # Under the claim: from now on the loop does not begin to speak.
+                if connection.busy or connection.closed or connection.flushing or session.speaking:
+                    continue
+                before = _progress(connection)
                 self._serve_session(session, now, stall)
             finally:
                 connection.claim.release()
-            loop.post(connection.nudge)
+            # Only for news: a long stall must not pile up calls for the loop.
+            if _progress(connection) != before:
+                loop.post(connection.nudge)
 
     def hand_back(self) -> None:
         """The loop turns again: what was not sent yet is its business now."""
@@ -113,16 +118,21 @@ class StalledService:
             line = session.line
             if line is None or line.thread is not thread:
                 continue
-            try:
-                data = session.connection.sock.recv(PEEK_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-            except OSError:
+            claim = session.connection.claim
+            if not claim.acquire(False):
+                # The reader is at it, so the loop turns.
                 return False
-            if session.kind == "rpc":
-                return any(_is_cancel(text) for text in data.split(b"\n"))
-            typed: int = sum(data.count(interrupt) for interrupt in INTERRUPTS)
-            # The reader will find them when it reads: they have done their work.
-            session.forgiven_interrupts = typed
-            return typed > 0
+            try:
+                if session.kind == "rpc":
+                    if not cancel_typed(session.connection, session.request_id):
+                        return False
+                    session.cancelled_id = session.request_id
+                    return True
+                # The reader will find them when it reads: they have done their work.
+                typed = session.forgiven_interrupts = interrupts_typed(session.connection)
+                return typed > 0
+            finally:
+                claim.release()
         return False
 
     def answer_late_checks(self, now: int, is_stalled: bool) -> None:
@@ -131,14 +141,11 @@ class StalledService:
             if now - ticket.since_ns < CHECK_PATIENCE_NS:
                 continue
             connection = ticket.session.connection
-            if (
-                connection.pending
-                or connection.lost
-                or ticket.session.speaking
-                or not connection.claim.acquire(False)
-            ):
+            if not connection.claim.acquire(False):
                 continue
             try:
+                if connection.pending or connection.lost or ticket.session.speaking:
+                    continue
                 if self._host.tickets.pop(number, None) is None:
                     continue
                 connection.pending += ticket.encode(self._health(ticket.params, None))
@@ -350,14 +357,9 @@ _LOOKS: dict[str, Callable[[StalledService, dict[str, Any], StallRecord | None],
 }
 
 
+def _progress(connection: Connection) -> tuple[object, ...]:
+    return connection.received_bytes, len(connection.backlog), connection.eof, connection.lost
+
+
 def _defaults() -> dict[str, Any]:
     return check(COMMANDS["check"], {})
-
-
-def _is_cancel(data: bytes) -> bool:
-    if b'"cancel"' not in data:
-        return False
-    try:
-        return parse_request(loads_limited(data)).method == "cancel"
-    except (DecodeError, RequestError):
-        return False

@@ -177,7 +177,10 @@ class TextSession:
         self._drop_waiting()
         if self.session.forgiven_interrupts:
             self.session.forgiven_interrupts -= 1
-            return
+            line = self.session.line
+            if line is None or line.reason is None:
+                return
+            # The sentinel saw it, but the line gave way by itself before it was hit.
         if not self._interrupt("Ctrl-C"):
             self._push(_INTERRUPTED)
 
@@ -326,6 +329,9 @@ class TextSession:
         try:
             outcome = run_code(self.session, self.evaluator, compiled, source)
         finally:
+            if self.session.forgiven_interrupts:
+                # The reader has not got so far, and what was typed before Ctrl-C must not run.
+                self._drop_waiting()
             self.sink.flush()
         if outcome.error_text is not None:
             self.write(outcome.error_text)

@@ -10,6 +10,7 @@ changes nothing else.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -46,8 +47,14 @@ class UserHistory(History):
     def load_history_strings(self) -> Iterable[str]:
         """The entries, newest first."""
         try:
-            with open(self._path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
+            # NONBLOCK: a FIFO there must not hold up the first prompt.
+            fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(fd, "rb") as file:
+                found = os.fstat(fd)
+                size = found.st_size
+                if not stat.S_ISREG(found.st_mode):
+                    # A device may have no end.
+                    return []
                 if size > MAX_BYTES:
                     file.seek(size - KEPT_BYTES)
                     # The first entry is most likely cut.
@@ -70,7 +77,7 @@ class UserHistory(History):
         entry = f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}\n{lines}"
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
             try:
                 data = entry.encode(errors="replace")
                 # In one write: two sessions at the same time do not mix their lines.

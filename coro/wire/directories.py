@@ -140,12 +140,9 @@ def ensure_directory(directory: str) -> None:
     except FileExistsError:
         pass
     else:
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            # Whatever the umask took away or, here, a wider mode is for.
-            os.fchmod(fd, mode)
-        finally:
-            os.close(fd)
+        # Whatever the umask took away, or a wider mode is for.  By name: it is new and ours, and its parent is
+        # sticky or ours too, so that nobody else can have put another in its place.
+        os.chmod(directory, mode)
     fault = fault_of(directory, {os.geteuid()})
     if fault is not None:
         raise PermissionError(errno.EPERM, fault, directory)

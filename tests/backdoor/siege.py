@@ -44,8 +44,8 @@ class Damage:
 
     def __str__(self) -> str:
         return (
-            f"lag {self.lag_s * 1e3:.1f} ms (attempt {self.attempts} of {ATTEMPTS}), memory +{self.growth_mib:.1f} MiB, "
-            f"peak +{self.peak_mib:.1f} MiB, slowest answer elsewhere {self.worst_answer_s * 1e3:.0f} ms"
+            f"lag {self.lag_s * 1e3:.1f} ms (attempt {self.attempts} of {ATTEMPTS}), "
+            f"memory +{self.growth_mib:.1f} MiB, peak +{self.peak_mib:.1f} MiB, slowest answer elsewhere {self.worst_answer_s * 1e3:.0f} ms"
         )
 
 
@@ -123,8 +123,8 @@ def siege(
 ) -> Damage:
     """Attack, and check what the others noticed: no lag of 50 ms, no memory kept, no descriptor, no session.
 
-    The attack is repeated, three times in all, if a lag was measured: the machine's noise does not come three times.
-    Memory is compared with what it was before the first of these.
+    The attack is repeated, three times in all, if a lag was measured: the machine's noise does not come three
+    times.  Memory is compared with what it was before the first of these.
     """
     with watched(daemon) as witness:
         # What is made once, at first use, is not the attack's doing.

@@ -1,4 +1,4 @@
-"""What broken and hostile clients send: the daemon's other threads, its memory and its other sessions do not notice."""
+"""What broken and hostile clients send: the daemon's other threads and sessions, and its memory, do not notice."""
 
 from __future__ import annotations
 
@@ -137,9 +137,7 @@ def test_every_http_verb_on_tcp_ends_the_connection(start_daemon: Callable[..., 
 
 
 @pytest.mark.parametrize("late", [True, False], ids=["late", "at once"])
-def test_tls_hello_on_tcp_ends_the_connection(
-    start_daemon: Callable[..., Any], marker: Path, late: bool
-) -> None:
+def test_tls_hello_on_tcp_ends_the_connection(start_daemon: Callable[..., Any], marker: Path, late: bool) -> None:
     daemon = start_daemon(TCP)
 
     def attack() -> None:
@@ -232,14 +230,14 @@ def test_subnegotiation_without_end_takes_no_memory_and_ends_the_session(daemon:
 
 STORMS = {
     "DO and DONT": (b"\xff\xfd\x01\xff\xfe\x01\xff\xfb\x22\xff\xfc\x22", 1 * MIB),
-    "DO with all options": (b"".join(bytes([255, 253, option]) for option in range(254)), 1 * MIB),
-    "timing marks": (b"\xff\xfd\x06", 1 * MIB),
-    "AYT": (b"x\xff\xf6" * 5 + b"\xff\xf1" * 20, MIB // 2),
-    "interrupts": (b"\xff\xf4", MIB // 8),
-    "Ctrl-C": (b"\x03", MIB // 8),
-    "erasing": (b"x\xff\xf7\xff\xf8", MIB // 2),
+    "DO with all options": (b"".join(bytes([255, 253, option]) for option in range(254)), MIB // 4),
+    "timing marks": (b"\xff\xfd\x06", MIB // 4),
+    "AYT": (b"x\xff\xf6" * 5 + b"\xff\xf1" * 20, MIB // 4),
+    "interrupts": (b"\xff\xf4", MIB // 128),
+    "Ctrl-C": (b"\x03", MIB // 16),
+    "erasing": (b"x\xff\xf7\xff\xf8", MIB // 4),
     "empty lines": (b"\n", MIB // 64),
-    "short lines": (b"1\n", MIB // 64),
+    "short lines": (b"1\n", MIB // 256),
 }
 
 
@@ -357,9 +355,10 @@ def test_invalid_utf8_and_nul_in_text_hurt_nobody(daemon: Any) -> None:
             said.append(read_until(sock, b">>> "))
 
     siege(daemon, attack)
-    assert rb"\\xc0\\xaf" in said[0] or rb"\xc0\xaf" in said[0]
+    # In a string literal such a byte is an escape; nothing came back as it was.
+    assert said[0].decode().startswith("'")
     assert said[1] == b"42\n>>> "
-    assert all(byte >= 32 or byte == 10 for byte in b"".join(said))
+    assert all(char.isprintable() or char == "\n" for char in b"".join(said).decode())
 
 
 # -- JSON-RPC

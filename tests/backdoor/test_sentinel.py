@@ -185,7 +185,7 @@ def test_new_connections_are_answered_during_a_stall_and_name_the_culprit(victim
         where = result(rpc, "where", target=number)
         assert where["answered_by"] == "sentinel"
         assert "spin" in victim.place(where["value"][0])
-        assert result(rpc, "info", id=number)["value"]["name"] == "culprit"
+        assert result(rpc, "info", id=number)["value"]["thread"]["name"] == "culprit"
         lag = result(rpc, "lag")
         assert lag["answered_by"] == "sentinel"
         assert lag["value"]["current_s"] >= 0.25
@@ -420,13 +420,14 @@ def test_a_long_collection_is_told_apart(start_victim):
     victim = start_victim("""
 import coro.collector
 def collect():
-    global pauses
     gc.disable()
-    heap = [[] for _ in range(1_500_000)]
-    for one in heap: one.append(heap)
+    heap = [[] for _ in range(300_000)]
+    for one in heap:
+        one.append(heap)
     coro.sleep_relative(0.01)
-    gc.collect()
-    pauses = coro.collector.total_pause_ns() / 1e9
+    deadline = time.monotonic() + 0.6
+    while time.monotonic() < deadline:
+        gc.collect()
 """)
     daemon = victim.daemon
     with daemon.rpc() as rpc:
@@ -436,7 +437,7 @@ def collect():
         record = rpc.call("stalls")[0]
         assert record["duration_s"] >= 0.25
         assert 0 < record["collector_s"] <= record["duration_s"]
-        assert record["collector_s"] >= 0.5 * float(rpc.eval("pauses"))
+        assert record["collector_s"] >= 0.4
     assert "garbage collector took" in daemon.log()
     assert victim.told() <= 2
 
@@ -541,15 +542,15 @@ def test_a_stall_is_told_once_on_stderr_and_logged_by_the_loop_afterwards(victim
     assert "spin" in victim.place(stall["culprits"][0])
     assert victim.told() == 1
     told = [line for line in victim.daemon.errors().splitlines() if "has not turned" in line]
-    assert "'culprit'" in told[0] and "spin" in told[0]
+    assert "thread 1 'culprit' in " in told[0]
     logged = [line for line in victim.daemon.log().splitlines() if "was held up" in line]
     assert len(logged) == 1
     assert "'culprit'" in logged[0] and "coro.backdoor WARNING" in logged[0]
 
 
-def test_a_daemon_without_stderr_is_watched_all_the_same(start_victim):
+def test_a_daemon_whose_stderr_is_full_is_watched_all_the_same(start_victim):
     victim = start_victim()
-    victim.daemon.eval("os.close(2)")
+    victim.daemon.eval("os.dup2(os.open('/dev/full', os.O_WRONLY), 2)")
     victim.begin("spin")
     wait_until(victim.began.exists)
     with victim.daemon.rpc() as rpc:

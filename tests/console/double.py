@@ -113,7 +113,10 @@ class Double:
     def _reply(self, connection: socket.socket, lines: Any, request: dict[str, Any]) -> None:
         if self.script is not None and request["method"] not in ("hello", "help"):
             script = self.script(request)
-            message = next(script, None)
+            try:
+                message = next(script)
+            except StopIteration:
+                return
             while True:
                 try:
                     if message is None:

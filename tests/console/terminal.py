@@ -14,13 +14,17 @@ _SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[()][A-Z0-9
 
 
 class Terminal:
-    """`coro` on a terminal.  seen: all that came since the last expect(), without control sequences."""
+    """`coro` on a terminal.
+
+    all: everything that came.  seen: what came since the last expect(), without control sequences.
+    """
 
     def __init__(
         self, *arguments: str, environ: dict[str, str] | None = None, size: tuple[int, int] = (30, 110)
     ) -> None:
-        self.raw = ""
+        self.all = ""
         self.seen = ""
+        self._unread = ""
         self.process = pexpect.spawn(
             CORO[0],
             [*CORO[1:], *arguments],
@@ -53,19 +57,28 @@ class Terminal:
         deadline = time.monotonic() + timeout
         while (match := re.search(pattern, self.seen)) is None:
             try:
-                self.raw += self.process.read_nonblocking(65536, max(0.0, deadline - time.monotonic()))
+                self._read(deadline)
             except (pexpect.TIMEOUT, pexpect.EOF) as error:
                 raise AssertionError(f"no {pattern!r} in {self.seen!r} ({type(error).__name__})") from None
-            self.seen, self.raw = self.seen + _SEQUENCE.sub("", self.raw), ""
         found, self.seen = self.seen[: match.end()], self.seen[match.end() :]
         return found
+
+    def _read(self, deadline: float) -> None:
+        data = self.process.read_nonblocking(65536, max(0.0, deadline - time.monotonic()))
+        self.all += data
+        text = self._unread + data
+        # A sequence may have come in two pieces.
+        cut = text.rfind("\x1b")
+        cut = cut if cut >= 0 and not _SEQUENCE.match(text, cut) else len(text)
+        self.seen += _SEQUENCE.sub("", text[:cut])
+        self._unread = text[cut:]
 
     def wait_end(self, timeout: float = 10.0) -> int:
         """Read to the end; returns the exit code."""
         deadline = time.monotonic() + timeout
         while True:
             try:
-                self.seen += self.process.read_nonblocking(65536, max(0.0, deadline - time.monotonic()))
+                self._read(deadline)
             except pexpect.EOF:
                 break
             except pexpect.TIMEOUT:

@@ -334,10 +334,10 @@ def test_hostile_entries_are_passed_over(machine: Path, stack: ExitStack) -> Non
     os.chown(machine / "entry", OTHER_UID, -1)
     (theirs / "21.path").symlink_to(machine / "entry")
     # Their owner holds the locks, as a living daemon does.
-    for entry in [*theirs.glob("*.path"), machine / "entry"]:
-        if entry.is_file():
-            file = stack.enter_context(entry.open())
-            fcntl.flock(file, fcntl.LOCK_EX)
+    for entry in {each.resolve() for each in theirs.glob("*.path")} - {theirs / "20.path"}:
+        if entry.is_file() and entry != Path("/etc/passwd"):
+            fcntl.flock(stack.enter_context(entry.open()), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(stack.enter_context(secret.open()), fcntl.LOCK_EX | fcntl.LOCK_NB)
     before = sorted(theirs.iterdir())
 
     assert find_sockets(True) == []
