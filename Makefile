@@ -18,7 +18,7 @@ TYPED := $(wildcard coro examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv debian-packages lint types check test coverage bench-quick demo clean
+.PHONY: help venv debian-packages lint types check test coverage bench-quick demo capture clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -80,8 +80,11 @@ coverage: $(DEV) ## all tests, with a report of the lines and branches that they
 bench-quick: $(BENCH) ## time coro against gevent and uvloop, as ratios
 	$(BIN)/python -m benchmarks.quick
 
-demo: $(RUNTIME) ## the worms arena: a daemon with many threads, to be joined with telnet
+demo: $(RUNTIME) ## the worms arena: a daemon with hundreds of threads, and its console
 	$(BIN)/python -m examples.worms --demo
+
+capture: $(DEV) ## make the README's picture of the console anew, from a real session
+	$(BIN)/python -m docs.capture
 
 clean: ## remove what builds and tests left (.venv stays: remove it by hand to start afresh)
 	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \

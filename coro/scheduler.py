@@ -216,7 +216,7 @@ class Scheduler(RunQueue):
             # First everything that the thread refers to is dropped, while it is still alive and current:
             # finalisers may run code, even code that blocks.
             if me._name is None:
-                me._name = getattr(me.function, "__qualname__", None) or function_name(me.function)
+                me._name = function_name(me.function)
             me.function = me.locals = None
             me.args = ()
             me.kwargs = NO_KWARGS

@@ -27,8 +27,12 @@ YIELDED: Any = type("Yielded", (), {"__slots__": (), "__repr__": lambda self: "Y
 
 def function_name(function: Any) -> str:
     """A name for people: the qualified name, also of what a functools.partial or a callable object holds."""
-    inner = getattr(function, "func", function)
-    name = getattr(inner, "__qualname__", None)
+    try:
+        inner = getattr(function, "func", function)
+        name = getattr(inner, "__qualname__", None)
+    except Exception:
+        # An object that refuses to be looked at; this runs where nothing may be raised.
+        return type(function).__qualname__
     return name if isinstance(name, str) else type(inner).__qualname__
 
 

@@ -42,6 +42,18 @@ def _require_tool(name: str) -> str:
     pytest.fail(reason, pytrace=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def runtime_directory_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have daemons put their sockets, and clients look for them, where no real daemon is."""
+    former = os.environ.get("CORO_RUNTIME_DIRECTORY")
+    os.environ["CORO_RUNTIME_DIRECTORY"] = str(tmp_path_factory.mktemp("run"))
+    yield
+    if former is None:
+        del os.environ["CORO_RUNTIME_DIRECTORY"]
+    else:
+        os.environ["CORO_RUNTIME_DIRECTORY"] = former
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
     """Fail a test that leaves a child process, an OS thread or a coroutine thread."""

@@ -15,6 +15,7 @@ Facts about the world that shaped this file:
 from __future__ import annotations
 
 import _thread
+import select
 import socket
 from collections import deque
 
@@ -31,6 +32,7 @@ from coro.wire.protocol import MAX_OUTPUT_BYTES
 __all__ = ["FLOOD_DUTY", "FLOOD_SLICE_NS", "PROGRESS_S", "Connection", "ConnectionLost"]
 
 READ_SIZE_BYTES = 4096
+PEEK_SIZE_BYTES = 65_536
 # One send of at most this much; the kernel takes it in a few microseconds.
 WRITE_SIZE_BYTES = 65_536
 # A session whose peer takes nothing for so long is dropped.
@@ -169,6 +171,24 @@ class Connection:
                 self.lost = self.lost or "too much output waited for the peer"
                 self.pending.clear()
         return True
+
+    def find_unread(self, words: tuple[bytes, ...]) -> int:
+        """Where one of the words stands last in what the kernel holds for us; -1 if none does.  Does not yield."""
+        try:
+            data = self.sock.recv(PEEK_SIZE_BYTES, socket.MSG_PEEK)
+        except OSError:
+            return -1
+        return max(data.rfind(word) for word in words)
+
+    def has_hung_up(self) -> bool:
+        """Whether the peer has closed its side, or the connection broke; also if unread input comes before that.
+
+        False where the system does not tell.  Does not yield.
+        """
+        hang_up = getattr(select, "POLLRDHUP", 0)
+        poller = select.poll()
+        poller.register(self.sock.fileno(), hang_up)
+        return bool(poller.poll(0))
 
     def _wait(self, timeout: float | None, *, patient: bool) -> None:
         if self.closed:

@@ -40,10 +40,10 @@ class Line:
     """A line of a session's, or a command, while it runs.
 
     evaluator: what runs its Python; None for a command, which no signal may hit.
-    reason: why it is to end; None while it may run.
+    reason: why it is to end; None while it may run.  struck: the signal has raised in it.
     """
 
-    __slots__ = ("began_ns", "evaluator", "reason", "text", "thread")
+    __slots__ = ("began_ns", "evaluator", "reason", "struck", "text", "thread")
 
     def __init__(self, thread: ThreadState, text: str, evaluator: Evaluator | None = None) -> None:
         self.thread = thread
@@ -51,6 +51,7 @@ class Line:
         self.evaluator = evaluator
         self.began_ns = scheduler.clock()
         self.reason: str | None = None
+        self.struck = False
 
     @property
     def armed(self) -> bool:
@@ -112,6 +113,7 @@ class Strikes:
         if line is not None and line.reason is not None:
             if not line.armed or _is_runtime(frame):
                 return
+            line.struck = True
             exception = LineInterrupted(line.reason)
         elif thread in self.wanted:
             if _is_runtime(frame):

@@ -119,6 +119,9 @@ class RpcSession:
                 raise
             match found:
                 case None:
+                    for last in self.connection.inbound.finish():
+                        if isinstance(last, RpcLine):
+                            self._take(last.data)
                     return
                 case RpcLine(data):
                     self._take(data)
@@ -296,6 +299,7 @@ class RpcSession:
         finally:
             self._checks -= 1
             self._open.pop(request.id, None)  # type: ignore[arg-type]
+            self._cancelled.discard(request.id)
             self.session.threads = [thread for thread in self.session.threads if thread is not scheduler.current]
 
     # -- the evaluator

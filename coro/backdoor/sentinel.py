@@ -45,6 +45,8 @@ TICK_S = 0.1
 OVERSLEPT_S = 0.2
 # While a stall lasts, its culprit's stack is read again so often.
 CULPRIT_PERIOD_S = 0.25
+# How often the server is reminded of what is to be done now and then.
+HOUSE_PERIOD_NS = 60_000_000_000
 STDERR = 2
 # Where the kernel does not count by OS thread, the process will do: stopped, it does nothing at all.
 _WHOSE = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
@@ -55,6 +57,7 @@ class Sentinel:
 
     def __init__(self, host: Host, server: Any) -> None:
         self._host = host
+        self._server = server
         self._service = StalledService(host, server)
         self._thread: threading.Thread | None = None
         self._wakeup: Wakeup | None = None
@@ -69,7 +72,7 @@ class Sentinel:
         self._stall_since_ns = 0
         self._culprit_read_ns = 0
         self._run_times: dict[int, int] = {}
-        self._strike_ns = 0
+        self._house_due_ns = 0
 
     def start(self) -> None:
         """Start watching.  Does nothing if it watches already."""
@@ -147,6 +150,9 @@ class Sentinel:
         if self._stall is not None and self._stall.record.kind == "slice":
             self._service.serve(now, self._stall.record)
         self._service.answer_late_checks(now, self._stall is not None)
+        if now >= self._house_due_ns:
+            self._house_due_ns = now + HOUSE_PERIOD_NS
+            loop.post(self._server.keep_house)
         # Again: answering may have taken a while.
         self._tick_ns = scheduler.clock()
         self._own_switches = _switches()

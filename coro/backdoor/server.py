@@ -51,13 +51,15 @@ SLOT_PAUSE_S = 0.05
 class ListeningSocket:
     """One listener, shared with the sentinel."""
 
-    __slots__ = ("bound", "descriptor", "is_unix", "sock")
+    __slots__ = ("bound", "descriptor", "is_lost", "is_unix", "sock")
 
     def __init__(self, listener: BoundSocket | socket.socket) -> None:
         self.bound = listener if isinstance(listener, BoundSocket) else None
         self.sock = listener.socket if isinstance(listener, BoundSocket) else listener
         self.is_unix = self.sock.family == socket.AF_UNIX
         self.descriptor = Descriptor(self.sock.fileno())
+        # Its file was found missing, and that was told.
+        self.is_lost = False
 
     @property
     def address(self) -> str | tuple[str, int]:
@@ -141,6 +143,20 @@ class Backdoor:
         state = "closed" if self.closed else ", ".join(str(address) for address in self.addresses)
         return f"<backdoor {state}>"
 
+    def keep_house(self) -> None:
+        """What is to be done now and then; the sentinel has it called once a minute.  Does not yield."""
+        self.host.audit.flush()
+        for listener in self.listeners:
+            bound = listener.bound
+            if bound is None or self.closed:
+                continue
+            if bound.in_place():
+                # What clears old files out of /tmp spares young ones.
+                bound.touch()
+            elif not listener.is_lost:
+                listener.is_lost = True
+                logger.error("the backdoor's socket %s is gone: nobody can connect there any more", bound.path)
+
     # -- accepting
 
     def open(self) -> None:
@@ -175,7 +191,7 @@ class Backdoor:
         pace = Pace()
         while not self.closed:
             self._await_slot()
-            accepted = self._accept_one(listener)
+            accepted = self._accept_one(listener, pace)
             if accepted is not None:
                 self.admit(listener, accepted)
             pace.breathe()
@@ -184,12 +200,14 @@ class Backdoor:
         while self.host.count("new") >= self.host.limits.new and not self.closed:
             sleep_relative(SLOT_PAUSE_S)
 
-    def _accept_one(self, listener: ListeningSocket) -> socket.socket | None:
+    def _accept_one(self, listener: ListeningSocket, pace: Pace) -> socket.socket | None:
         """The next connection; None if it has gone before it was accepted, or was the sentinel's."""
         try:
             return listener.sock.accept()[0]
         except BlockingIOError:
             listener.descriptor.wait_readable(None)
+            # Who comes after a pause does not pay for it.
+            pace.restart()
             return None
         except OSError as error:
             if self.closed or error.errno == errno.EBADF:
@@ -266,14 +284,9 @@ class Backdoor:
         if language is None:
             return "nothing was said"
         session.kind = language
-        if language == "http":
-            if self.host.count("probe") > self.host.limits.probes:
-                return self._full(session, "probes", self.host.limits.probes)
-            return HttpSession(session).run()
-        if language == "rpc":
-            if self.host.count("probe") > self.host.limits.probes:
-                return self._full(session, "probes", self.host.limits.probes)
-            return RpcSession(session).run()
+        if language != "text":
+            self._make_room(session)
+            return HttpSession(session).run() if language == "http" else RpcSession(session).run()
         if self.host.count("session") >= self.host.limits.sessions:
             return self._full(session, "sessions", self.host.limits.sessions)
         session.takes_slot = True
@@ -306,6 +319,17 @@ class Backdoor:
                 session.refused(found.reason)
                 return None
         return inbound.language
+
+    def _make_room(self, session: Session) -> None:
+        """If there are too many probes, end the quietest: idle ones starve no check.  Does not yield."""
+        probes = [
+            other
+            for other in self.host.sessions.values()
+            if other is not session and other.kind in ("rpc", "http") and not other.takes_slot
+        ]
+        if len(probes) >= self.host.limits.probes:
+            quietest = min(probes, key=lambda other: other.connection.last_input_ns)
+            quietest.kick(f"{self.host.limits.probes} probes are connected already, and this one was the quietest")
 
     def _full(self, session: Session, what: str, limit: int) -> str:
         reason = f"{limit} {what} are connected already, the most allowed"

@@ -19,6 +19,7 @@ from coro.backdoor.roles import Roles
 from coro.backdoor.server import Backdoor, ListeningSocket
 from coro.backdoor.tokens import load_token
 from coro.inspect import start_recording
+from coro.inspect.dead import leave_out
 from coro.wire.places import default_socket_path
 from coro.wire.protocol import Role
 
@@ -82,6 +83,7 @@ def start(
         _listeners(unix_path, port, ip, allow_remote, token is not None),
     )
     _register_fork_hook()
+    leave_out(os.path.join(os.path.dirname(_register_fork_hook.__code__.co_filename), ""))
     start_recording()
     _open.add(backdoor)
     backdoor.open()

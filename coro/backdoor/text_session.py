@@ -45,6 +45,10 @@ MARK_PATIENCE_S = 0.05
 LONG_SLICE_NS = 10_000_000
 READER_PAUSE_S = 0.001
 CHUNK_CHARS = 4096
+# How often a reader that waits for room looks for what cannot wait.
+FULL_LOOK_S = 0.1
+# telnet's IP and BREAK, and Ctrl-C itself.
+INTERRUPTS = (b"\xff\xf4", b"\xff\xf3", b"\x03")
 # Stands for Ctrl-C, and for the end of input, among the lines.
 _INTERRUPTED = object()
 _ENDED = object()
@@ -69,6 +73,10 @@ class TextSession:
         self._waiting_chars = 0
         self._room = event()
         self._done = event()
+        # An interrupt is known to come: lines are dropped until so many bytes were received.
+        self._skip_through = -1
+        # When the reader, waiting for room, saw that the peer is gone; 0 for never.
+        self._hung_up_ns = 0
         # The evaluator's.
         self._pace = Pace(FLOOD_SLICE_NS, FLOOD_DUTY)
         self._why = ""
@@ -161,24 +169,50 @@ class TextSession:
             backlog.appendleft(following)
 
     def _accept(self, text: str) -> None:
+        if self.connection.received_bytes <= self._skip_through:
+            return
         self._waiting_chars += len(text)
         self._push(text)
         while self._waiting_chars > MAX_WAITING_CHARS:
             self._room.clear()
-            self._room.wait()
+            try:
+                self._room.wait(FULL_LOOK_S)
+            except TimeoutError:
+                self._look_ahead()
 
     def _push(self, item: object) -> None:
-        self._lines.push(item)
+        while True:
+            try:
+                self._lines.push(item, FULL_LOOK_S)
+                break
+            except TimeoutError:
+                self._look_ahead()
         if self._done.is_set():
             # Nobody will ever take it.
             raise ConnectionLost(self._why or "quit")
 
+    def _look_ahead(self) -> None:
+        """Nothing is read while too much waits, but Ctrl-C and the peer's end must be seen."""
+        connection = self.connection
+        parsed = any(isinstance(item, Interrupt) or item is TelnetEvent.INTERRUPT for item in connection.backlog)
+        unread = 0 if parsed else connection.find_unread(INTERRUPTS)
+        if unread >= 0:
+            # Whatever comes before it is dropped, as what waits.
+            self._skip_through = connection.received_bytes + unread
+            self._drop_waiting()
+        if not connection.has_hung_up():
+            return
+        self._hung_up_ns = self._hung_up_ns or scheduler.clock()
+        if scheduler.clock() - self._hung_up_ns >= self.host.limits.end_of_input * 1e9:
+            raise ConnectionLost(f"ran on for {self.host.limits.end_of_input:g} s after the end of input")
+
     def _interrupted(self) -> None:
+        self._skip_through = -1
         self._drop_waiting()
         if self.session.forgiven_interrupts:
             self.session.forgiven_interrupts -= 1
             line = self.session.line
-            if line is None or line.reason is None:
+            if line is None or line.reason is None or line.struck:
                 return
             # The sentinel saw it, but the line gave way by itself before it was hit.
         if not self._interrupt("Ctrl-C"):

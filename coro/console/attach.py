@@ -92,8 +92,10 @@ class _Interactive:
             while True:
                 try:
                     self._step()
+                except Untrusted:
+                    raise
                 except NotReached as failure:
-                    if isinstance(failure, Untrusted) or not self._reconnect(failure):
+                    if not self._reconnect(failure):
                         return NOT_REACHED
         except (Leave, EOFError):
             return DONE

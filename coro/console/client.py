@@ -85,8 +85,8 @@ class Client:
     def send(self, *messages: Message, deadline: float | None) -> None:
         """Send the messages, in one write where the kernel takes it.
 
-        Raises UsageFailure if one is longer than the protocol allows, NoAnswer at the deadline.  A connection that
-        the other end has closed is no error here: the reason may wait to be received.
+        Raises UsageFailure if one is longer than the protocol allows, NoAnswer at the deadline, ConnectionLost if
+        close() was called.  That the other end has closed is no error here: the reason may wait to be received.
         """
         lines = [json.dumps(message, separators=(",", ":")).encode() + b"\n" for message in messages]
         for line in lines:
@@ -100,6 +100,8 @@ class Client:
                 self._wait(select.POLLOUT, deadline, None)
             except (BrokenPipeError, ConnectionResetError):
                 return
+            except OSError as error:
+                raise ConnectionLost(f"{self.where}: {error.strerror or error}") from error
 
     # -- in
 

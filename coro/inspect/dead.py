@@ -16,7 +16,7 @@ from coro.records import DeadRecord
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 
-__all__ = ["DEFAULT_SIZE", "MAX_SIZE", "dead", "error_text", "start_recording", "stop_recording"]
+__all__ = ["DEFAULT_SIZE", "MAX_SIZE", "dead", "error_text", "leave_out", "start_recording", "stop_recording"]
 
 DEFAULT_SIZE = 200
 MAX_SIZE = 100_000
@@ -26,6 +26,20 @@ MAX_TEXT = 200
 _Obituary = tuple[int, str, str | None, int, int, int, int, int, object, int]
 
 _ring: deque[_Obituary] = deque(maxlen=DEFAULT_SIZE)
+
+
+# Threads made by code of these directories are remembered only if an error ended them.
+_quiet_directories: tuple[str, ...] = ()
+
+
+def leave_out(directory: str) -> None:
+    """Remember threads that code in `directory` made only if an error ended them.
+
+    For observers such as the backdoor, whose own short threads would push the daemon's out of the ring.
+    directory: as code objects name their files, ended by a separator.  Does not yield.
+    """
+    global _quiet_directories
+    _quiet_directories = (*dict.fromkeys((*_quiet_directories, directory)),)
 
 
 def start_recording(size: int = DEFAULT_SIZE) -> None:
@@ -74,6 +88,10 @@ def dead() -> list[DeadRecord]:
 def _remember(thread: ThreadState) -> None:
     """The scheduler calls this at each end."""
     error = thread.error
+    code = thread.spawn_code
+    is_quiet = code is not None and _quiet_directories and code.co_filename.startswith(_quiet_directories)
+    if is_quiet and (error is None or isinstance(error, Shutdown)):
+        return
     if error is not None:
         text: str | None = error_text(error)
     elif thread.started and thread.function is not None:

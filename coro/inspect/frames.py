@@ -44,6 +44,9 @@ MAX_FRAMES = 500
 Place = tuple[CodeType | None, int | None]
 
 _CARRY = Scheduler.carry.__code__
+_SWITCHES = frozenset(
+    [function.__code__ for function in (Scheduler.park, Scheduler.yield_slice, Scheduler._to_loop)]
+)
 # As code objects name their files.
 _OUR_DIRECTORY = os.path.join(os.path.dirname((lambda: None).__code__.co_filename), "")
 _is_there = partial(is_not, None)
@@ -91,12 +94,16 @@ class StackReading:
         return cls(islice(innermost, 1), limit=limit)
 
     def outermost_first(self) -> tuple[Place, ...]:
-        """What was read, outermost call first, without the carrier's own call, which tells nothing."""
+        """What was read, outermost call first, without what tells nothing: the carrier's own call, and those with
+        which the scheduler switched away; by which way it did so would tear groups of stacks apart.
+        """
         places = self.places
         if len(places) > MAX_FRAMES:
             places[MAX_FRAMES:] = [(None, 0)]
         elif places and places[-1][0] is _CARRY:
             places.pop()
+        while len(places) > 1 and places[0][0] in _SWITCHES:
+            del places[0]
         places.reverse()
         return tuple(places)
 

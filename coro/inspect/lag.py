@@ -10,7 +10,7 @@ from coro.inspect.polling import loop_is_polling
 from coro.loop import loop
 from coro.records import LagRecord
 from coro.scheduler import scheduler
-from coro.state import YIELDED, ThreadState
+from coro.state import YIELDED
 
 __all__ = ["current_gap_ns", "lag", "queue_ns"]
 
@@ -48,8 +48,8 @@ def current_gap_ns(now: int) -> int:
 def queue_ns(now: int) -> int:
     """For how long the first runnable thread has waited, at least; 0 if none is runnable.
 
-    When a thread became runnable is only known of those that yielded or are new.  The queue is in order, so the
-    first one has waited as long as any behind it.
+    When a thread became runnable is only known of those that yielded.  The queue is in order, so the first one has
+    waited as long as any behind it.  Where none is known, they are taken to have come since the latest poll.
     """
     ready = scheduler.ready
     try:
@@ -59,12 +59,8 @@ def queue_ns(now: int) -> int:
         return 0
     if not first or not loop.running:
         return 0
-    came = next((thread.last_switch_ns for thread in first if _came_at_last_switch(thread)), None)
+    came = next((thread.last_switch_ns for thread in first if thread.resumption is YIELDED), None)
     if came is None:
-        # Somebody woke it, after its last switch; in all likelihood at the latest poll.
+        # Somebody woke it after its last switch, or started it after it was made, perhaps long after.
         came = max(first[0].last_switch_ns, loop.last_poll_ns)
     return max(0, now - max(came, loop.started_ns))
-
-
-def _came_at_last_switch(thread: ThreadState) -> bool:
-    return thread.resumption is YIELDED or not thread.started

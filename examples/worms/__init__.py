@@ -8,9 +8,13 @@ screen     frames made of cells, and the bytes that turn one frame on a terminal
 keyboard   the bytes that a terminal sends, as keys.
 window     which part of the arena a visitor sees, and as what.
 view       a visitor's session: one thread reads the keys, one paints.
-terminal   a small terminal in memory, which understands what screen says.
+console    what this daemon adds to the console: two commands and a health check.
+daemon     the arena, its telnet server and its backdoor, together.
+terminal   a small terminal in memory, which understands what screen and the console say.
 visitor    a telnet client that looks at the arena with such a terminal.
-__main__   the command line, and the table of threads.
+demo       the daemon in a process of its own, and the console on it.
+__main__   the command line.
 
-    python -m examples.worms          then, as it says, in another terminal: telnet 127.0.0.1 PORT
+    python -m examples.worms          then, as it says, in other terminals: telnet 127.0.0.1 PORT, coro attach
+    python -m examples.worms --demo   the same, and this terminal becomes the console
 """

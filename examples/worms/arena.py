@@ -24,7 +24,9 @@ FREE = 0
 HEAD = 16
 STONE = HEAD
 COLOUR_SHIFT = 5
-COLOURS = 12
+# Colour 1 is "red".
+COLOUR_NAMES = ("red", "salmon", "sand", "gold", "lime", "green", "mint", "aqua", "sky", "blue", "violet", "pink")
+COLOURS = len(COLOUR_NAMES)
 
 # Headings, clockwise; as a link each is the bit 1 << heading.
 NORTH, EAST, SOUTH, WEST = range(4)

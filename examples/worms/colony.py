@@ -16,7 +16,7 @@ from __future__ import annotations
 from random import Random
 
 import coro
-from examples.worms.arena import COLOURS, LONGEST, SHORTEST, Arena, Worm
+from examples.worms.arena import COLOUR_NAMES, COLOURS, LONGEST, SHORTEST, Arena, Worm
 
 MAX_WORMS = 1000
 SLOWEST, FASTEST = 1 / 8, 8.0
@@ -50,8 +50,11 @@ class Colony:
         for _ in range(count):
             self._number += 1
             length = clamp(self.dice.randint(6, 20) + self._longer_by, SHORTEST, LONGEST)
-            worm = Worm(self.arena, self._number % COLOURS + 1, length)
-            self.threads[worm] = coro.spawn(self._live, worm, thread_name=f"worm-{self._number}")
+            colour = self._number % COLOURS
+            worm = Worm(self.arena, colour + 1, length)
+            # Whoever sees it crawl finds its thread in the console, and the other way round.
+            name = f"worm-{self._number}-{COLOUR_NAMES[colour]}"
+            self.threads[worm] = coro.spawn(self._live, worm, thread_name=name)
         return count
 
     def cull(self, count: int) -> int:

@@ -45,7 +45,8 @@ class Damage:
     def __str__(self) -> str:
         return (
             f"lag {self.lag_s * 1e3:.1f} ms (attempt {self.attempts} of {ATTEMPTS}), "
-            f"memory +{self.growth_mib:.1f} MiB, peak +{self.peak_mib:.1f} MiB, slowest answer elsewhere {self.worst_answer_s * 1e3:.0f} ms"
+            f"memory +{self.growth_mib:.1f} MiB, peak +{self.peak_mib:.1f} MiB, "
+            f"slowest answer elsewhere {self.worst_answer_s * 1e3:.0f} ms"
         )
 
 
@@ -129,7 +130,7 @@ def siege(
     with watched(daemon) as witness:
         # What is made once, at first use, is not the attack's doing.
         with daemon.connect() as sock:
-            sock.sendall(b":ps\n1/0\nquit\n")
+            sock.sendall(b":lag\n1/0\nquit\n")
             read_to_end(sock)
         _await_no_session_but(witness, sessions_left)
         descriptors = daemon.descriptors()

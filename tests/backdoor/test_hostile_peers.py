@@ -76,10 +76,17 @@ for number in range(int(count)):
     sock = socket.socket(socket.AF_INET if port != "0" else socket.AF_UNIX)
     try:
         sock.connect(("127.0.0.1", int(port)) if port != "0" else os.path.basename(path))
-        sock.sendall(text.encode())
+        try:
+            sock.sendall(text.encode())
+            # On TCP a peer that has closed its side is not known any more.
+            if waits and port == "0":
+                sock.shutdown(socket.SHUT_WR)
+        except (BrokenPipeError, ConnectionResetError):
+            # Refused already; why stands in what is to be read.
+            pass
         while waits and (data := sock.recv(4096)):
             sys.stdout.write(data.decode())
-    except (BrokenPipeError, ConnectionResetError, PermissionError) as error:
+    except (ConnectionResetError, PermissionError) as error:
         print(type(error).__name__)
     sock.close()
 """
@@ -191,8 +198,7 @@ def test_roles_let_one_user_look_and_another_not_at_all(start_daemon: Callable[.
 
     def attack() -> None:
         said["text"] = stranger(daemon, f":ps\n{touching(marker)}\nquit\n")
-        # What is no JSON ends the connection.
-        said["rpc"] = stranger(daemon, evaluating(touching(marker)).decode() + "{!\n")
+        said["rpc"] = stranger(daemon, evaluating(touching(marker)).decode())
         said["another"] = stranger(daemon, ":ps\n", uid=ANOTHER)
         stranger(daemon, touching(marker) + "\n", tcp=True, count=20, waits=False)
 
@@ -309,7 +315,7 @@ def test_what_was_typed_runs_to_its_end_after_half_close(daemon: Any, kind: str)
     code = "coro.sleep_relative(0.3); print(6 * 7)"
     data = f"{code}\nprint('last')".encode()
     if kind == "rpc":
-        data = evaluating(code, "print('last')")
+        data = evaluating(code, "print('last')").rstrip()
     said: list[bytes] = []
 
     def attack() -> None:
@@ -343,16 +349,40 @@ def test_half_close_gives_a_line_so_long_and_no_longer(start_daemon: Callable[..
     assert 0.25 < took[0] < 3
 
 
-def test_half_close_with_more_typed_than_may_wait_ends_as_well(start_daemon: Callable[..., Any]) -> None:
-    daemon = start_daemon(limits(end_of_input=0.3, progress=0.3, waiting_lines=10) + CALM)
+@pytest.mark.parametrize("how", ["half-close", "close"])
+def test_end_of_input_is_seen_behind_more_than_may_wait(start_daemon: Callable[..., Any], how: str) -> None:
+    daemon = start_daemon(limits(end_of_input=0.3, waiting_lines=10) + CALM)
 
     def attack() -> None:
         with daemon.connect() as sock:
-            sock.sendall(b"coro.sleep_relative(3600)\n" + b"print('x' * 1000)\n" * 1000)
-            sock.shutdown(socket.SHUT_WR)
-            until(lambda: len(daemon_sessions(daemon)) <= 2)
+            sock.sendall(b"coro.sleep_relative(3600)\n" + b"1\n" * 1000)
+            if how == "half-close":
+                sock.shutdown(socket.SHUT_WR)
+                read_to_end(sock)
+        until(lambda: len(daemon_sessions(daemon)) <= 2)
 
     siege(daemon, attack)
+
+
+@pytest.mark.parametrize("lines", [1000, 20_000], ids=["little", "much"])
+def test_interrupt_is_seen_behind_more_than_may_wait(
+    start_daemon: Callable[..., Any], marker: Path, lines: int
+) -> None:
+    daemon = start_daemon(limits(waiting_lines=10) + CALM)
+
+    def attack() -> None:
+        with daemon.connect() as sock:
+            typed = touching(marker).encode() + b"\n" * lines
+            sock.sendall(b"coro.sleep_relative(3600)\n" + typed + b"\x03")
+            # What was typed before it is dropped, as at a terminal.
+            said = b""
+            while b"interrupted by Ctrl-C" not in said:
+                said += sock.recv(4096)
+            sock.sendall(b"6 * 7\n")
+            read_until(sock, b"42\n>>> ")
+
+    siege(daemon, attack)
+    assert not marker.exists()
 
 
 def test_client_that_types_ahead_and_reads_nothing_leaves_no_thread(start_daemon: Callable[..., Any]) -> None:
@@ -383,7 +413,7 @@ def many():
             coro.sleep_relative(0)
 coro.spawn(many)
 """
-    daemon = start_daemon(CALM + many)
+    daemon = start_daemon(limits(end_of_input=0.5) + CALM + many)
     until(lambda: int(daemon.eval("len(coro.all_threads)")) > 20_000, 30)
     line = b":ps\n" if kind == "text" else b'{"jsonrpc":"2.0","id":1,"method":"ps"}\n'
 
@@ -394,7 +424,7 @@ coro.spawn(many)
                 until(lambda: any(session["running"] for session in daemon_sessions(daemon)[1:-1]))
                 if received:
                     sock.recv(1000)
-            # Not when the command is at its end: at once.
+            # Not when the command is at its end, but when it may not run on.
             until(lambda: len(daemon_sessions(daemon)) <= 2, 2)
 
     siege(daemon, attack, growth_mib=24)
@@ -466,7 +496,7 @@ def test_10000_connects_opened_and_closed(daemon: Any) -> None:
 
 
 @pytest.mark.slow
-def test_10000_connections_held_open(daemon: Any) -> None:
+def test_10000_tries_to_hold_a_connection_open(daemon: Any) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 11_000:
         pytest.skip(f"{hard} descriptors are too few to hold 10 000 connections")
@@ -635,7 +665,7 @@ def victim():
     while True:
         try:
             coro.sleep_relative(1e6)
-        except coro.Interrupted:
+        except ValueError:
             caught += 1
 coro.spawn(victim, thread_name="victim")
 """
@@ -647,7 +677,7 @@ coro.spawn(victim, thread_name="victim")
     def interrupt() -> None:
         with daemon.rpc() as rpc:
             for _ in range(100):
-                answer = rpc.wait(rpc.send("interrupt", id=number))
+                answer = rpc.wait(rpc.send("interrupt", id=number, exception="ValueError"))
                 if "result" in answer:
                     done.append(1)
                 else:

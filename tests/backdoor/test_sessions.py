@@ -1,9 +1,13 @@
+"""Sessions in a real daemon, from end to end: text and JSON-RPC."""
+
+import socket
 import time
+from typing import Any
 
 import pytest
 
 
-def read_until(sock, end: bytes) -> bytes:
+def read_until(sock: socket.socket, end: bytes) -> bytes:
     data = b""
     while not data.endswith(end):
         piece = sock.recv(4096)
@@ -12,7 +16,7 @@ def read_until(sock, end: bytes) -> bytes:
     return data
 
 
-def test_text_session_evaluates_and_remembers_the_last_value(daemon):
+def test_text_session_evaluates_and_remembers_the_last_value(daemon: Any) -> None:
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
         sock.sendall(b"6 * 7\n")
@@ -21,7 +25,7 @@ def test_text_session_evaluates_and_remembers_the_last_value(daemon):
         assert read_until(sock, b">>> ") == b"43\n>>> "
 
 
-def test_rpc_hello_and_ps(daemon):
+def test_rpc_hello_and_ps(daemon: Any) -> None:
     with daemon.rpc() as rpc:
         hello = rpc.call("hello")
         assert hello["pid"] == daemon.pid
@@ -30,7 +34,7 @@ def test_rpc_hello_and_ps(daemon):
         assert {"worker-0", "worker-1", "worker-2", "ticker"} <= names
 
 
-def test_output_of_a_line_goes_to_its_session_only(daemon):
+def test_output_of_a_line_goes_to_its_session_only(daemon: Any) -> None:
     with daemon.rpc() as one, daemon.rpc() as two:
         one.eval("print('mine')")
         two.eval("1")
@@ -39,7 +43,7 @@ def test_output_of_a_line_goes_to_its_session_only(daemon):
 
 
 @pytest.mark.slow
-def test_a_line_that_spins_is_stopped_by_the_eval_limit(daemon):
+def test_a_line_that_spins_is_stopped_by_the_eval_limit(daemon: Any) -> None:
     with daemon.rpc() as rpc:
         before = time.monotonic()
         value = rpc.call("eval", code="while True: pass")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -131,18 +132,17 @@ def test_control_sequences_in_a_path_do_not_reach_the_terminal(tmp_path: Path) -
     assert "\x1b" not in str(caught.value)
 
 
-def test_no_permission_names_the_owner(tmp_path: Path) -> None:
+def test_no_permission_names_the_owner() -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
-    for folder in (tmp_path, *tmp_path.parents):
-        if not os.stat(folder).st_mode & 0o001:
-            pytest.skip(f"others cannot reach {tmp_path}")
-    with listener(tmp_path / "mine.sock"):
-        os.chmod(tmp_path / "mine.sock", 0o600)
+    # pytest's own directories are closed to others.
+    with tempfile.TemporaryDirectory() as folder, listener(Path(folder, "mine.sock")):
+        os.chmod(folder, 0o755)
+        os.chmod(f"{folder}/mine.sock", 0o600)
         os.seteuid(65533)
         try:
             with pytest.raises(NotReached, match=r"no permission .* belongs to uid 0, and you are uid 65533"):
-                connect(Address(path=str(tmp_path / "mine.sock")), soon())
+                connect(Address(path=f"{folder}/mine.sock"), soon())
         finally:
             os.seteuid(0)
 

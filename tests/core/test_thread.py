@@ -562,3 +562,21 @@ def test_wrong_selfishness_is_refused_with_the_limits(maximum: Any, error: type[
         assert coro.set_selfishness(4) == 4
     finally:
         thread.shutdown()
+
+
+def test_a_function_that_refuses_to_be_looked_at_still_runs_and_has_a_name() -> None:
+    class Odd:
+        def __call__(self) -> str:
+            return "ran"
+
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError(name)
+
+    def main() -> tuple[str, str, object]:
+        thread = coro.spawn(Odd())
+        before = thread.name
+        thread.join()
+        return before, thread.name, thread.result()
+
+    name = Odd.__qualname__
+    assert coro.run(main) == (name, name, "ran")

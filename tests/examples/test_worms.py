@@ -1,6 +1,5 @@
-"""The worms as people meet them: `--demo`, telnet on a terminal, nc in a pipe."""
+"""The worms as people meet them: telnet on a terminal, nc in a pipe.  The demo is in test_worms_demo.py."""
 
-import os
 import re
 import signal
 import subprocess
@@ -170,93 +169,6 @@ def test_stopped_client_slows_only_its_own_view(
     at_stop = slow_size()
     slow.process.send_signal(signal.SIGCONT)
     wait_until(lambda: re.search(rb"\(\d\d+ dropped\)", slow.out.read_bytes()[at_stop:]), "it knows what it missed")
-
-
-@pytest.mark.slow
-def test_demo_without_a_terminal_prints_frames_and_threads() -> None:
-    began = time.monotonic()
-    done = subprocess.run(
-        python("examples.worms", "--demo"),
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-        timeout=TIME_LIMIT_S,
-    )
-
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert time.monotonic() - began < 15
-    text = done.stdout.decode()
-    assert re.match(r"Join the worms from another terminal:  telnet 127\.0\.0\.1 \d+\n200 worms crawl", text)
-    frames = re.findall(r"frame \d of 2, after \d\.\d s:\n\n((?:.*\n){24})", text)
-    assert len(frames) == 2
-    assert all(re.search(r"\n worms \d+  sessions 1  frames \d+ .*\? help\n\Z", frame) for frame in frames)
-    assert all(frame.count("●") > 10 for frame in frames)
-    pairs = zip(frames[0].splitlines(), frames[1].splitlines(), strict=True)
-    assert sum(one != other for one, other in pairs) > 10
-    rows = re.findall(r"^ *(\d+)  (.+?) +(running|waiting|runnable) +(-|\S+) +(\d+\.\d\d) ms$", text, re.MULTILINE)
-    states = {name: (state, waiting_for) for _, name, state, waiting_for, _ in rows}
-    assert len(rows) == 25
-    assert states["serve"] == ("running", "-")
-    assert states["session-1"] == states["worms accept"] == ("waiting", "read")
-    assert sum(name.startswith("worm-") for name in states) == 21
-    assert re.search(r"and 1\d\d more threads, 20\d in all", text)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("frames", [1, 3])
-def test_number_of_frames_can_be_chosen(frames: int) -> None:
-    done = subprocess.run(
-        python("examples.worms", "--demo", "--frames", frames, "--worms", 5, "--arena", "60x15"),
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=os.environ | {"PYTHONIOENCODING": "ascii"},
-        timeout=TIME_LIMIT_S,
-    )
-
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.count(b"frame ") == frames
-    # Stdout knows no lines and dots, so the view is in ASCII.
-    assert b"@" in done.stdout
-    assert b"more threads" not in done.stdout
-
-
-@pytest.mark.slow
-def test_demo_in_which_nothing_crawls_fails() -> None:
-    done = subprocess.run(
-        python("examples.worms", "--demo", "--worms", 0),
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-        timeout=TIME_LIMIT_S,
-    )
-
-    assert (done.returncode, done.stderr) == (1, b"worms: two frames are equal: nothing crawls\n")
-
-
-def test_demo_at_a_terminal_goes_on_until_ctrl_c(watch: Callable[..., Watcher]) -> None:
-    command, *arguments = python("examples.worms", "--demo")
-    demo = pexpect.spawn(command, arguments, cwd=str(ROOT), timeout=TIME_LIMIT_S, encoding="utf-8")
-    try:
-        demo.expect(r"telnet 127\.0\.0\.1 (\d+)\r\n")
-        port = int(demo.match[1])
-        demo.expect_exact("Ctrl-C here to end")
-        watcher = watch(port)
-        watcher.see("sessions 1")
-
-        demo.sendintr()
-
-        demo.expect(pexpect.EOF)
-        # The visitor's terminal is given back, and the process ends well.
-        watcher.see("Connection closed by foreign host")
-        assert watcher.terminal.shows_cursor
-        demo.close()
-        assert (demo.exitstatus, demo.signalstatus) == (0, None)
-        assert "Traceback" not in demo.before
-    finally:
-        demo.close(force=True)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,11 @@ def test_each_worm_is_a_thread_with_a_name() -> None:
         assert colony.add(3) == 3
         coro.sleep_relative(5)
 
-        assert [thread.name for thread in colony.threads.values()] == ["worm-1", "worm-2", "worm-3"]
+        assert [thread.name for thread in colony.threads.values()] == [
+            "worm-1-salmon",
+            "worm-2-sand",
+            "worm-3-gold",
+        ]
         assert all(thread.waiting_for == "sleep" for thread in colony.threads.values())
         assert len({worm.colour for worm in colony.threads}) == 3
         assert squares_taken(colony) == sum(len(worm.body) for worm in colony.threads) > 3

@@ -88,7 +88,53 @@ def test_terminal_scrolls_and_wraps() -> None:
     assert terminal.lines() == ["ef", "gh"]
 
 
-@pytest.mark.parametrize("sequence", [b"\x1b[5n", b"\x1b[?4h", b"\x1b[1J"])
+def test_terminal_keeps_what_has_scrolled_away() -> None:
+    terminal = Terminal(4, 2)
+    terminal.receive(b"a\r\nb\r\nc\r\n\x1b[?1049hx\r\ny\r\nz\r\n\x1b[?1049ld")
+
+    assert ["".join(char for _, char in row).rstrip() for row in terminal.scrolled] == ["a", "b"]
+    assert terminal.lines() == ["c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        (b"abc\x1b[2Dx", ["axc", "", ""]),
+        (b"abc\x1b[9DX", ["Xbc", "", ""]),
+        (b"a\x1b[Cb\x1b[99Cc", ["a b     c", "", ""]),
+        (b"a\r\nb\x1b[Ac\x1b[5Bd", ["ac", "b", "  d"]),
+        (b"abcdef\x1b[3Gx\x1b[K", ["abx", "", ""]),
+        (b"abc\r\ndef\r\nghi\x1b[2;2H\x1b[J", ["abc", "d", ""]),
+        (b"abc\b\bx", ["axc", "", ""]),
+        (b"\x1b[?2004h\x1b[?1l\x1b[?12l\x1b=\x1b>a", ["a", "", ""]),
+    ],
+)
+def test_terminal_moves_and_erases(keys: bytes, shown: list[str]) -> None:
+    terminal = Terminal(9, 3)
+    terminal.receive(keys)
+
+    assert terminal.lines() == shown
+
+
+@pytest.mark.parametrize(
+    ("sequences", "colours"),
+    [
+        (b"\x1b[31m\x1b[1m", "1;31"),
+        (b"\x1b[1;31m\x1b[39;49;00m", ""),
+        (b"\x1b[1;31;44m\x1b[39m", "1;44"),
+        (b"\x1b[0;38;5;231;48;5;24m", "38;5;231;48;5;24"),
+        (b"\x1b[1;4m\x1b[22m", "4"),
+        (b"\x1b[94m\x1b[m", ""),
+    ],
+)
+def test_terminal_adds_up_colours(sequences: bytes, colours: str) -> None:
+    terminal = Terminal(4, 1)
+    terminal.receive(sequences + b"a")
+
+    assert terminal.rows[0][0] == (colours, "a")
+
+
+@pytest.mark.parametrize("sequence", [b"\x1b[5n", b"\x1b[?4h", b"\x1b[1J", b"\x1b[38;2;1;2;3m", b"\x1b[6m"])
 def test_terminal_refuses_what_it_does_not_know(sequence: bytes) -> None:
     with pytest.raises(ValueError, match="this terminal does not know"):
         Terminal().receive(sequence)

@@ -112,7 +112,7 @@ def test_all_sessions_look_at_one_arena() -> None:
         assert number_of("sessions", one) == number_of("sessions", other) == 2
         assert "session-1: 100 more" in status(other)
         names = [thread.name for thread in coro.all_threads.values()]
-        assert {"session-1", "session-1 painter", "session-2", "session-2 painter", "worm-150"} <= set(names)
+        assert {"session-1", "session-1 painter", "session-2", "session-2 painter", "worm-150-mint"} <= set(names)
         # The same moment of the arena, seen twice.
         views = list(show.sessions.open.values())
         assert views[0].window.compose(("", "")) == views[1].window.compose(("", ""))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 import coro
 from coro import inspect, testing
-from coro.inspect.dead import MAX_TEXT, error_text
+from coro.inspect.dead import MAX_TEXT, error_text, leave_out
 from coro.scheduler import scheduler
 
 
@@ -191,3 +193,17 @@ def test_error_text_is_bounded() -> None:
     assert len(text) == MAX_TEXT
     kind = type("N" * 1000, (Exception,), {})
     assert len(error_text(kind())) == MAX_TEXT
+
+
+def test_threads_of_a_quiet_directory_are_remembered_only_if_an_error_ended_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules["coro.inspect.dead"], "_quiet_directories", ())
+    leave_out(os.path.join(os.path.dirname(__file__), ""))
+
+    def main() -> list[str]:
+        for function in (int, lambda: fail(ValueError("seen"))):
+            coro.spawn(function, thread_name="int" if function is int else "failing").join()
+        return [record.name for record in inspect.dead()]
+
+    assert testing.run(main) == ["failing"]

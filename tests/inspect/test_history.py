@@ -198,7 +198,7 @@ def test_queue_tells_how_long_the_first_has_waited() -> None:
 
         def main() -> None:
             assert inspect.lag().queue_s == 0
-            # One that yielded, and one that was just made: both are known to the nanosecond.
+            # One that was made just now, then one that yielded.
             coro.spawn(waits)
             clock.advance(0.25)
             assert inspect.lag().queue_s == 0.25
@@ -211,6 +211,12 @@ def test_queue_tells_how_long_the_first_has_waited() -> None:
             clock.advance(0.125)
             assert inspect.lag().queue_s == 0.125
             assert inspect.lag().runnable == 1
+            coro.yield_slice()
+            # Nor is the time before a thread is started.
+            late = coro.new(int)
+            coro.sleep_relative(3600)
+            late.start()
+            assert inspect.lag().queue_s == 0
 
         coro.run(main)
 

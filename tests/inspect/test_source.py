@@ -17,6 +17,8 @@ from coro.inspect import process
 from coro.inspect.process import STARTED, started, uptime_s
 from coro.inspect.source import MAX_FILES, MAX_LINE_CHARACTERS, SourceFiles
 
+ROOT = str(Path(__file__).parent.parent.parent)
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -62,7 +64,14 @@ def test_file_of_this_process_is_not_newer(tmp_path: Path) -> None:
         "time.sleep(1.1)\n"
         "print(first, source_files.line(__file__, 1))\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
     assert done.stdout == "('import coro.inspect', False) ('import coro.inspect', True)\n"
 
 

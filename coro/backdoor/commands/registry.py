@@ -15,19 +15,22 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, TypeVar, overload
 
 from coro.backdoor.safe_repr import safe_repr
 from coro.backdoor.session import Session
 from coro.wire.arguments import did_you_mean
 from coro.wire.commands import COMMANDS, Command, Kind, Parameter
-from coro.wire.encode import to_plain
+from coro.wire.encode import EncodeError, to_plain
 from coro.wire.protocol import ROLES, Role
 
 __all__ = ["CommandError", "Implementation", "command", "find", "implements", "known_commands", "remove_command"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# Lists in lists; what lies deeper, a list that holds itself for instance, is shown by its repr.
+MAX_RESULT_DEPTH = 2
 
 _KINDS: dict[Any, Kind] = {int: "int", float: "float", str: "str", bool: "flag"}
 
@@ -40,7 +43,7 @@ class CommandError(Exception):
 class Implementation:
     """A command and the function that carries it out.
 
-    function: built in: `f(session, **parameters)` gives records; the application's: `f(**parameters)`.
+    function: built in: `f(session, **parameters)` gives records; the application's takes them as it declares them.
     """
 
     command: Command
@@ -51,7 +54,17 @@ class Implementation:
         """Carry the command out; returns its result, not yet plain.  May yield.  Raises CommandError and more."""
         if self.is_builtin:
             return self.function(session, **parameters)
-        return self.function(**parameters)
+        positional: list[Any] = []
+        named = {}
+        for declared in inspect.signature(self.function).parameters.values():
+            value = parameters[declared.name]
+            if declared.kind is inspect.Parameter.VAR_POSITIONAL:
+                positional += value
+            elif declared.kind is inspect.Parameter.KEYWORD_ONLY:
+                named[declared.name] = value
+            else:
+                positional.append(value)
+        return self.function(*positional, **named)
 
 
 _implementations: dict[str, Implementation] = {}
@@ -134,7 +147,10 @@ def _describe(function: Callable[..., Any], name: str | None, role: Role) -> Com
     if not word or not all(part.isidentifier() for part in word.split("-")) or not word.isascii():
         raise ValueError(f"a command's name must consist of letters, digits and hyphens, got {given!r}")
     summary, _, description = (inspect.getdoc(function) or f"{word} of the application").partition("\n")
-    hints = typing.get_type_hints(function)
+    try:
+        hints = typing.get_type_hints(function)
+    except NameError as error:
+        raise TypeError(f"the command {word!r} has an annotation that cannot be read: {error}") from None
     parameters = tuple(
         _parameter(word, parameter, hints.get(parameter.name, str))
         for parameter in inspect.signature(function).parameters.values()
@@ -181,18 +197,23 @@ def _kind_of(word: str, name: str, hint: Any) -> tuple[Kind, tuple[str, ...]]:
         ) from None
 
 
-def plain_result(result: Any) -> Any:
-    """An application's result as JSON can carry it."""
-    if result is None or type(result) in (str, bool, int, float):
-        return result
+def plain_result(result: Any, depth: int = 0) -> Any:
+    """An application's result as JSON can carry it: whatever it is, this does not fail."""
     if is_dataclass(result) and not isinstance(result, type):
-        return to_plain(result)
+        try:
+            return to_plain(result)
+        except EncodeError:
+            # A field holds what no JSON can.
+            return {field.name: _plain_value(getattr(result, field.name)) for field in fields(result)}
     if type(result) is dict:
-        return {str(key): _plain_value(value) for key, value in result.items()}
-    if type(result) in (list, tuple):
-        return [plain_result(item) for item in result]
-    return safe_repr(result)
+        return {
+            key if type(key) is str else safe_repr(key): _plain_value(value) for key, value in list(result.items())
+        }
+    if type(result) in (list, tuple) and depth < MAX_RESULT_DEPTH:
+        return [plain_result(item, depth + 1) for item in result]
+    return _plain_value(result)
 
 
 def _plain_value(value: Any) -> Any:
-    return value if value is None or type(value) in (str, bool, int, float) else safe_repr(value)
+    # An int may be too long for JSON, and a float no number.
+    return to_plain(value) if value is None or type(value) in (str, bool, int, float) else safe_repr(value)
