@@ -10,7 +10,7 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
-DEBIAN_PACKAGES := telnet netcat-openbsd socat curl
+DEBIAN_PACKAGES := telnet netcat-openbsd socat curl tmux
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What mypy checks: those of its folders that exist.

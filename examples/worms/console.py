@@ -57,7 +57,9 @@ def add_commands(colony: Colony) -> None:
             return "no worm lives"
         squares = colony.arena.width * colony.arena.height
         free = sum(row.count(FREE) for row in colony.arena.rows)
-        return ("warning", f"crowded: {free} squares of {squares} are free") if free < CROWDED * squares else True
+        if free < CROWDED * squares:
+            return "warning", f"the arena is crowded: {free} squares of {squares} are free"
+        return True
 
 
 def describe(worm: Worm, thread: coro.coro) -> dict[str, Any]:
