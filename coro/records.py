@@ -16,6 +16,7 @@ __all__ = [
     "CheckRecord",
     "CommandRecord",
     "CulpritRecord",
+    "DaemonRecord",
     "DeadRecord",
     "DescriptorRecord",
     "EvaluationRecord",
@@ -340,17 +341,19 @@ class HealthRecord:
     """Is the daemon well?
 
     schema: "coro.health/1".  code: 0 ok, 1 warning, 2 critical, 3 unknown, as monitoring plugins exit.
+    answered_by: "loop"; "sentinel" while the loop was stuck; None when nobody answered and the client judged by what
+        it sees from outside: then pid, uptime_s, loop and threads are None where they are not known.
     """
 
     schema: str
     status: Status
     code: int
-    pid: int
-    uptime_s: float
-    loop: LoopHealthRecord
-    threads: ThreadsHealthRecord
+    pid: int | None
+    uptime_s: float | None
+    loop: LoopHealthRecord | None
+    threads: ThreadsHealthRecord | None
     checks: tuple[CheckRecord, ...]
-    answered_by: Literal["loop", "sentinel"]
+    answered_by: Literal["loop", "sentinel"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,3 +450,21 @@ class EvaluationRecord:
     error: str | None
     incomplete: bool
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRecord:
+    """A daemon that listens.
+
+    name, version, uptime_s, role: as it says itself; None if it did not answer in time.  role: what we may do.
+    uid: the owner of the socket.  fault: why it told nothing; None if it did.
+    """
+
+    pid: int | None
+    name: str | None
+    version: str | None
+    uptime_s: float | None
+    role: str | None
+    uid: int
+    socket: str
+    fault: str | None

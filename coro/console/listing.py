@@ -10,7 +10,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from coro.console import target
@@ -21,32 +20,15 @@ from coro.console.options import Options
 from coro.console.outside import command_line
 from coro.console.running import arguments_of
 from coro.console.style import is_terminal, size_of, style_for
+from coro.records import DaemonRecord
 from coro.wire import units
 from coro.wire.escape import printable
 from coro.wire.places import Found, find_sockets
 from coro.wire.tables import Column, Record, table
 
-__all__ = ["DaemonRecord", "daemons", "run"]
+__all__ = ["daemons", "run"]
 
 DEFAULT_TIMEOUT_S: Final = 0.8
-
-
-@dataclass(frozen=True, slots=True)
-class DaemonRecord:
-    """A daemon that listens.
-
-    name, version, uptime_s, role: as it says itself; None if it did not answer in time.  role: what we may do.
-    uid: the owner of the socket.  fault: why it told nothing; None if it did.
-    """
-
-    pid: int | None
-    name: str | None
-    version: str | None
-    uptime_s: float | None
-    role: str | None
-    uid: int
-    socket: str
-    fault: str | None
 
 
 def run(options: Options) -> int:

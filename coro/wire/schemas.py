@@ -27,6 +27,7 @@ SCHEMAS: Final[dict[str, type]] = {
     "coro.descriptor/1": records.DescriptorRecord,
     "coro.timer/1": records.TimerRecord,
     "coro.lock/1": records.LockRecord,
+    "coro.daemon/1": records.DaemonRecord,
     "coro.dead/1": records.DeadRecord,
     "coro.lag/1": records.LagRecord,
     "coro.stall/1": records.StallRecord,
