@@ -341,8 +341,8 @@ class HealthRecord:
     """Is the daemon well?
 
     schema: "coro.health/1".  code: 0 ok, 1 warning, 2 critical, 3 unknown, as monitoring plugins exit.
-    answered_by: "loop"; "sentinel" while the loop was stuck; None when nobody answered and the client judged by what
-        it sees from outside: then pid, uptime_s, loop and threads are None where they are not known.
+    answered_by: "loop"; "sentinel" while the loop was stuck; None when nobody answered and the client judged by
+        what it sees from outside: then pid, uptime_s, loop and threads are None where they are not known.
     """
 
     schema: str

@@ -13,6 +13,7 @@ moments and the directories of paths.  A line `...` stands for any lines.  A com
 `<!-- console: no-run REASON -->` leaves the block out.
 """
 
+import configparser
 import os
 import re
 import shlex
@@ -21,13 +22,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pexpect
 import pytest
 
+from coro.console import options as option_parser
+from coro.console.commands import BUILT_IN
+from coro.wire.arguments import UsageError, parse
 from tests.test_docs_examples import Block, blocks_of
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +44,7 @@ PROMPTS = (">>> ", "... ", "coro> ")
 # Clients that need not be installed; a block that uses one is left out then.
 TOOLS = ("curl", "nc", "socat", "telnet", "ssh", "systemd-analyze")
 
+EXIT = re.compile(r"exit \d+")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:[+-]\d{4})?")
 ADDRESS = re.compile(r"0x[0-9a-f]+")
 DIRECTORIES = re.compile(r"(?:/[\w.@:-]+)+/(?=[\w.-])")
@@ -48,6 +53,8 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?(?: ?(?:us|ms|s|min|h|d|%|MiB)(?!\
 
 def normal(line: str) -> str:
     """A line of output without what differs from run to run."""
+    if EXIT.fullmatch(line):
+        return line
     line = MOMENT.sub("MOMENT", line)
     line = DIRECTORIES.sub("", line)
     line = ADDRESS.sub("#", line)
@@ -79,7 +86,7 @@ def steps_of(block: Block) -> list[Step]:
     for line in block.text.splitlines():
         if line.startswith("$ "):
             steps.append(Step(line.removeprefix("$ ")))
-        elif steps and steps[-1].command.endswith("\\") and not steps[-1].expected:
+        elif steps and line.startswith("> ") and not steps[-1].expected:
             steps[-1].command += "\n" + line.removeprefix("> ")
         elif steps:
             steps[-1].expected.append(line)
@@ -264,3 +271,141 @@ def test_console_blocks_show_what_happens(page: Path, shell: Shell) -> None:
             fault = fault_of_block(shell, block)
             if fault is not None:
                 pytest.fail(f"docs/{page.name}:{block.line}: {fault}\nthe daemon said:\n{shell.log()}", pytrace=False)
+
+
+# -- configuration that is only shown
+
+
+def commands_in(block: Block) -> list[list[str]]:
+    """The words behind `coro` of each command line in a block of configuration."""
+    found = []
+    for line in block.text.splitlines():
+        listed = re.search(r"command[:=]\s*\[\s*\S*coro\b", line.replace(" = ", "="))
+        if listed is not None:
+            words = [word.strip(" \"'") for word in line[line.index("[") + 1 : line.rindex("]")].split(",")]
+        elif re.search(r"(?:^|[ /=])coro -?\w", line) is not None and not line.lstrip().startswith(("#", "Description")):
+            words = shlex.split(line)
+        else:
+            continue
+        position = max(index for index, word in enumerate(words) if word == "coro" or word.endswith("/coro"))
+        found.append([re.sub(r"\$\w+\$", "1", word) for word in words[position + 1 :]])
+    return found
+
+
+def fault_of_command(words: list[str]) -> str | None:
+    """What the client's own parser says against a command line; None if it is right."""
+    options = option_parser.parse(words)
+    if options.fault is not None:
+        return str(options.fault)
+    command = BUILT_IN.get(options.word or "")
+    if command is None:
+        return f"there is no command {options.word!r}"
+    try:
+        parse(command, options.words)
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+CONFIGURATION = [
+    pytest.param(block, id=f"recipes.md:{block.line}")
+    for block in blocks_of((ROOT / "docs/recipes.md").read_text(encoding="utf-8"))
+    if block.tag in ("ini", "yaml", "cfg", "sh", "text")
+]
+
+
+@pytest.mark.parametrize("block", CONFIGURATION)
+def test_command_lines_of_the_recipes_are_right(block: Block) -> None:
+    assert [fault for words in commands_in(block) if (fault := fault_of_command(words)) is not None] == []
+
+
+def test_recipes_hold_the_command_lines_that_they_should() -> None:
+    words = [words for parameter in CONFIGURATION for words in commands_in(parameter.values[0])]
+
+    assert len(words) == 7
+    assert fault_of_command(["check", "--crit-stal", "1"]) is not None
+    assert fault_of_command(["chekc"]) is not None
+
+
+UNITS = [parameter for parameter in CONFIGURATION if parameter.values[0].tag == "ini"]
+
+
+@pytest.mark.parametrize("block", UNITS)
+def test_units_can_be_parsed(block: Block) -> None:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(block.text)
+
+    assert set(parser.sections()) <= {"Unit", "Service", "Timer", "Install"}
+    assert all(re.fullmatch(r"[A-Z]\w+", key) for section in parser.sections() for key in parser[section])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.parametrize("block", UNITS)
+def test_systemd_takes_the_units(block: Block, tmp_path: Path) -> None:
+    for program in ("python", "coro"):
+        (tmp_path / program).write_text("#!/bin/sh\n")
+        (tmp_path / program).chmod(0o755)
+    name = re.match(r"# \S*/(\S+)", block.text)
+    assert name is not None
+    # A timer needs its service.
+    (tmp_path / "mail-check.service").write_text(f"[Service]\nExecStart={tmp_path}/coro\n")
+    unit = tmp_path / name[1]
+    unit.write_text(block.text.replace("/srv/mail/venv/bin", str(tmp_path)).replace("OnFailure=", "# "))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    # Of what is wrong elsewhere on this machine it speaks too.
+    assert [line for line in done.stderr.splitlines() if unit.name in line] == []
+
+
+# -- the rules of this file
+
+
+def read(*lines: str) -> Block:
+    [block] = blocks_of("\n".join(lines))
+    return block
+
+
+def test_commands_and_their_output_are_told_apart() -> None:
+    found = steps_of(read("```console", "$ coro ls", "PID", "4242", "$ for x in \\", ">   a; do", "b", "", "```"))
+
+    assert [(step.command, step.expected) for step in found] == [
+        ("coro ls", ["PID", "4242"]),
+        ("for x in \\\n  a; do", ["b"]),
+    ]
+
+
+def test_a_block_without_a_command_is_refused() -> None:
+    with pytest.raises(ValueError, match="begins with a command"):
+        steps_of(read("```console", "PID", "```"))
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed", "equal"),
+    [
+        ("waiting 3.4 s  11 us", "waiting   12 ms 0 s", True),
+        ("/srv/mail/mail.py:24 deliver", "/tmp/x-1/mail.py:9 deliver", True),
+        ("mutex at 0x7f00", "mutex at 0x55aa11", True),
+        ("2026-11-22 18:55:51+0000  stalled", "2027-01-02 03:04:05+0100 stalled", True),
+        ("deliver-1 waits", "deliver-2 waits", True),
+        ("deliver-1 waits", "rotate waits", False),
+        ("exit 2", "exit 2", True),
+        ("exit 2", "exit 1", False),
+        ("3 seconds", "seconds", False),
+        ("a", "a\nb", False),
+        ("a\n...", "a\nb", True),
+        ("...\nb", "a\nc", False),
+    ],
+)
+def test_output_is_compared_but_for_what_differs_from_run_to_run(expected: str, printed: str, equal: bool) -> None:
+    assert (fault_of_lines(expected.splitlines(), printed.splitlines()) is None) is equal
+
+
+def test_a_block_that_shows_something_else_is_a_fault(shell: Shell) -> None:
+    assert fault_of_block(shell, read("```console", "$ echo one", "one", "```")) is None
+    assert "it should print" in str(fault_of_block(shell, read("```console", "$ echo one", "two", "```")))
+    assert "exited with 3" in str(fault_of_block(shell, read("```console", "$ exit 3", "```")))
+    assert "cannot read" in str(fault_of_block(shell, read("<!-- console: soon -->", "```console", "$ :", "```")))

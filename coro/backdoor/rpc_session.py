@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from greenlet import GreenletExit
+
 from coro.backdoor import completion
 from coro.backdoor.checking import check_parameters, health_in_time
 from coro.backdoor.commands import CommandError, find, known_commands
@@ -82,6 +84,7 @@ class RpcSession:
         self._worker: Any = None
         self._checks = 0
         self._inputs = fifo()
+        self._inputs_ended = False
         self._subscriptions = Subscriptions(session, self.speech)
         self._quick: dict[str, Callable[[dict[str, Any]], Any]] = {
             "hello": self._hello,
@@ -136,6 +139,9 @@ class RpcSession:
         worker = self._worker
         if worker is None or worker.dead:
             return
+        # An input() that waits, or comes, gets none.
+        self._inputs_ended = True
+        self._inputs.push(None)
         if patient:
             self._requests.push(None)
             try:
@@ -325,7 +331,7 @@ class RpcSession:
                     self._cancelled.discard(request.id)
         except ConnectionLost as lost:
             self.connection.drop(lost.reason)
-        except LeaveSession:
+        except (LeaveSession, GreenletExit):
             self.connection.drop("quit")
         finally:
             if os.getpid() != self.host.pid:
@@ -377,7 +383,7 @@ class RpcSession:
     def _ask(self, prompt: str) -> str:
         self.sink.flush()
         self.speech.send(notification("input", {"id": self._running, "prompt": prompt}))
-        text = self._inputs.pop()
+        text = None if self._inputs_ended and not len(self._inputs) else self._inputs.pop()
         if text is None:
             raise EOFError("the session's input has ended")
         return text  # type: ignore[no-any-return]

@@ -12,14 +12,13 @@ from typing import Any
 from coro.backdoor.commands import CommandError, Implementation
 from coro.backdoor.connection import ConnectionLost
 from coro.backdoor.executing import NotAllowed, run_command
-from coro.backdoor.pace import Pace
-from coro.backdoor.rpc_messages import notification
 from coro.backdoor.session import Session
 from coro.backdoor.speech import Speech
 from coro.loop import loop
 from coro.runtime import spawn
 from coro.thread import coro
 from coro.timed import sleep_relative
+from coro.wire.encode import dumps
 
 __all__ = ["MAX_SUBSCRIPTIONS", "Subscriptions"]
 
@@ -79,26 +78,29 @@ class Subscriptions:
                 if self._session.connection.pending or self._session.speaking:
                     subscription.dropped += 1
                     continue
-                self._send_event(subscription, {"result": self._look(subscription)})
+                self._send_event(subscription, f'"result":{self._look(subscription)}')
         except (CommandError, NotAllowed) as error:
-            self._send_event(subscription, {"error": str(error)})
+            self._send_event(subscription, f'"error":{dumps(str(error))}')
         except ConnectionLost as lost:
             self._session.connection.drop(lost.reason)
         finally:
             self._threads.pop(subscription.number, None)
 
-    def _look(self, subscription: _Subscription) -> dict[str, Any]:
+    def _look(self, subscription: _Subscription) -> str:
+        """The result as JSON.  Encoded row by row, at run_command()'s pace: all at once would hold up the loop."""
         command = subscription.implementation.command
         rows = run_command(
             self._session, subscription.implementation, subscription.params, f"subscription {command.name}"
         )
         is_list = next(rows)
-        found = list(Pace().walk(rows))
+        found = [dumps(row) for row in rows]
         schema = "coro.stack-group/1" if subscription.params.get("group") else command.schema
-        value = found if is_list else found[0]
-        return {"schema": schema, "value": value, "turn": loop.iterations, "answered_by": "loop"}
+        value = f"[{','.join(found)}]" if is_list else found[0]
+        return f'{{"schema":{dumps(schema)},"value":{value},"turn":{loop.iterations},"answered_by":"loop"}}'
 
-    def _send_event(self, subscription: _Subscription, what: dict[str, Any]) -> None:
-        params = {"subscription": subscription.number, "seq": subscription.seq, "dropped": subscription.dropped}
+    def _send_event(self, subscription: _Subscription, what: str) -> None:
+        """Send it as one message, which an interrupt leaves whole in the queue."""
+        counts = f'"subscription":{subscription.number},"seq":{subscription.seq},"dropped":{subscription.dropped}'
         subscription.seq += 1
-        self._speech.send(notification("event", params | what))
+        text = f'{{"jsonrpc":"2.0","method":"event","params":{{{counts},{what}}}}}\n'
+        self._speech.send(text.encode())

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 
+from greenlet import GreenletExit
+
 from coro.backdoor.commands import CommandError, find
 from coro.backdoor.connection import FLOOD_DUTY, FLOOD_SLICE_NS, ConnectionLost
 from coro.backdoor.evaluation import Compiled, Evaluator, Incomplete, LeaveSession, LineInterrupted
@@ -245,6 +247,9 @@ class TextSession:
             self._why = self._why or lost.reason
         except LeaveSession:
             self._leave()
+        except GreenletExit:
+            # Typed, or this carrier is dismissed: in silence.
+            self._why = "quit"
         finally:
             if os.getpid() != self.host.pid:
                 # The line forked, and this is the child, with nobody to talk to: no second daemon.

@@ -137,13 +137,20 @@ def test_a_stdout_of_none_and_a_broken_one(healthy):
 def test_deleted_and_replaced_builtins(healthy):
     with Typist(healthy) as one:
         one.type("import builtins; saved = dict(vars(builtins))")
-        one.type("del builtins.print, builtins.exec, builtins.compile, builtins.repr")
+        one.type("del builtins.print, builtins.exec, builtins.repr")
         assert one.works()
         assert one.type("print('still')") == "still\n"
         one.type("builtins.exec = builtins.print = builtins.repr = None")
         assert one.works()
         one.type("vars(builtins).update(saved)")
         assert one.works()
+
+
+def test_without_compile_there_is_no_python_but_there_are_commands(daemon):
+    with Typist(daemon) as one:
+        one.type("import builtins; del builtins.compile")
+        assert "NameError: name 'compile' is not defined" in one.type("6 * 7")
+        assert "ticker" in one.type(":ps")
 
 
 @pytest.mark.parametrize("name", ["len", "isinstance", "type", "getattr", "str", "next", "OSError"])
@@ -229,11 +236,11 @@ HARD = {
 @pytest.mark.parametrize("name", HARD)
 def test_a_value_that_is_hard_to_show(healthy, name):
     method, expected = HARD[name]
-    with healthy.rpc() as rpc, Typist(healthy) as one:
+    with Typist(healthy) as one, healthy.rpc() as rpc:
         code = f"class Hard:\n {method}\nHard()"
         value = rpc.call("eval", code=code)
         assert expected in (value["value"] or "") + (value["error"] or "")
-        assert expected in one.type("[Hard()]") if rpc.eval("1") and False else True
+        assert "42" in one.type("[Hard(), 42]") or expected in one.type("[Hard(), 42]")
         assert rpc.eval("6 * 7") == "42"
         assert one.works()
 
@@ -314,14 +321,17 @@ def test_a_line_may_kill_the_threads_of_another_session(healthy):
         wait_until(lambda: len(rpc.call("sessions")) == 1)
 
 
-def test_a_line_may_interrupt_the_threads_of_another_session(healthy):
-    with Typist(healthy) as one, Typist(healthy):
+def test_a_line_may_interrupt_the_threads_of_another_session(daemon):
+    with Typist(daemon) as one, Typist(daemon) as two:
         mine = one.type("coro.current().name.split()[1]").strip().strip("'")
         one.type(
             "for t in list(coro.all_threads.values()):\n"
             f" if t.name.startswith('session') and t.name.split()[1] != '{mine}': t.raise_exception(ValueError('from one'))\n"
         )
-        assert "42" in one.type("6 * 7")
+        assert one.works()
+        # Theirs has ended, as any thread does that does not catch it.
+        while two.sock.recv(4096):
+            pass
 
 
 def test_what_a_line_spawns_prints_to_the_daemons_stdout(healthy):
@@ -347,19 +357,11 @@ def test_two_sessions_print_at_once_and_each_to_its_own(healthy):
 # -- processes
 
 
-def test_a_fork_leaves_the_child_without_sessions_and_the_parent_alone(healthy, tmp_path):
-    out = tmp_path / "child"
+def test_a_forked_child_that_ends_at_once_leaves_the_parent_alone(healthy):
     with Typist(healthy) as one, Typist(healthy) as two, healthy.rpc() as rpc:
         rpc.call("hello")
-        one.type("import os")
-        one.sock.sendall(
-            b"pid = os.fork()\nif pid == 0:\n open(%r, 'w').write(str(len(backdoor_sessions())))\n os._exit(5)\n\n"
-            % str(out)
-            if False
-            else b"pid = os.fork() or os._exit(5)\n"
-        )
-        read_until(one.sock, b">>> ")
-        assert "1280" in one.type("os.waitpid(pid, 0)[1]")
+        one.type("import os; pid = os.fork() or os._exit(5)")
+        assert one.type("os.waitpid(pid, 0)[1] >> 8") == "5\n"
         assert one.works() and two.works()
         assert rpc.eval("6 * 7") == "42"
     assert Path(healthy.path).exists()
@@ -380,25 +382,19 @@ def test_a_forked_child_that_goes_on_serves_nobody(healthy):
         assert not [child for child in Path(f"/proc/{healthy.pid}/task").glob("*/children") if child.read_text()]
 
 
-def test_a_forked_child_that_waits_holds_no_session(healthy):
-    """Its copies of the sessions' sockets are closed, so a peer sees the end of his session."""
-    one = Typist(healthy)
-    with one:
-        one.type("import os")
-        one.sock.sendall(b"pid = os.fork()\n")
-        read_until(one.sock, b">>> ")
-        one.sock.sendall(b"child = os.fork() or time.sleep(30)\n")
-        read_until(one.sock, b">>> ")
-        pid = int(one.type("child"))
-        try:
-            sockets = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
-            own = [os.readlink(path) for path in Path(f"/proc/{healthy.pid}/fd").iterdir()]
-            shared = {name for name in sockets if name.startswith("socket:")} & set(own)
-            assert shared == set()
-            assert one.works()
-        finally:
-            one.type(f"os.kill({pid}, 9); os.waitpid({pid}, 0)[1]")
-            one.type("os.waitpid(pid, 0)[1]")
+def test_a_forked_child_holds_no_socket_of_the_parents(healthy):
+    """Or a peer would not see the end of its session."""
+    with Typist(healthy) as one:
+        one.type("import os; child = os.fork() or time.sleep(30)")
+        child = int(one.type("child"))
+
+        def sockets(pid: int) -> set[str]:
+            names = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+            return {name for name in names if name.startswith("socket:")}
+
+        wait_until(lambda: not sockets(child) & sockets(healthy.pid))
+        assert one.works()
+        assert one.type(f"os.kill({child}, 9); os.waitpid({child}, 0)[1]") == "9\n"
 
 
 def test_a_child_process_gets_none_of_the_backdoors_descriptors(healthy):
@@ -422,20 +418,19 @@ def test_a_closed_socket_of_its_own_ends_the_session_only(healthy):
         assert two.works()
 
 
-def test_a_closed_descriptor_of_another_session_ends_that_one_only(healthy):
-    with Typist(healthy) as one, Typist(healthy) as two:
+def test_a_closed_descriptor_of_another_session_ends_that_one_only(daemon):
+    with Typist(daemon) as one, Typist(daemon) as two:
         one.type("import __main__, os")
         theirs = two.type("coro.current().name.split()[1]").strip().strip("'")
         one.type(f"os.close(__main__.backdoor.host.sessions[{theirs}].connection.sock.fileno())")
         assert one.works()
+        # The kernel ends it at once: the peer reads the end.
         two.sock.settimeout(5)
-        try:
-            two.sock.sendall(b"1\n")
-            while two.sock.recv(4096):
-                pass
-        except OSError:
-            pass
+        assert two.sock.recv(4096) == b""
+        one.type(f":kick {theirs}")
         assert one.works()
+    with Typist(daemon) as newcomer:
+        assert newcomer.works()
 
 
 @pytest.mark.parametrize(
@@ -512,7 +507,7 @@ def test_input_in_an_eval_whose_peer_is_gone(healthy):
         while rpc.receive().get("method") != "input":
             pass
     with healthy.rpc() as rpc:
-        wait_until(lambda: len(rpc.call("sessions")) == 1, 15)
+        wait_until(lambda: len(rpc.call("sessions")) == 1)
 
 
 def test_reading_stdin_asks_the_session(healthy):
@@ -545,32 +540,32 @@ def test_breakpoint_is_refused_with_a_hint(healthy):
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_lines_pasted_at_once_all_run(healthy):
-    count = 100_000
+def test_a_hundred_thousand_lines_pasted_at_once_run_in_order_and_hold_up_nobody(healthy):
+    """They run at the pace of a guest, some thousand in a second; the rest waits at the sender."""
     with healthy.connect(60) as sock, healthy.rpc() as rpc:
         read_until(sock, b">>> ")
-        rpc.call("hello")
-        rpc.eval("coro.sleep_relative(0.1)")
         rpc.eval("__import__('__main__').__dict__.update(worst_lag=0)")
-        sock.sendall(b"n = 0\n")
-        read_until(sock, b">>> ")
-        before = time.monotonic()
+        memory = healthy.resident_bytes()
         sock.setblocking(False)
-        left = memoryview(b"n += 1\n" * count + b"'the', 'end', n\n")
+        left = memoryview(b"n = 0\n" + b"n += 1; n\n" * 100_000)
         shown = b""
-        deadline = time.monotonic() + 50
-        while b"'end', 1" not in shown:
-            assert time.monotonic() < deadline, (len(left), shown[-50:])
+        begin = time.monotonic()
+        while time.monotonic() < begin + 3:
             try:
-                left = left[sock.send(left) :] if left else left
+                left = left[sock.send(left) :]
             except BlockingIOError:
                 time.sleep(0.001)
             try:
-                shown = shown[-100:] + sock.recv(1 << 20)
+                shown += sock.recv(1 << 20)
             except BlockingIOError:
                 time.sleep(0.001)
-        took = time.monotonic() - before
-        assert b"('the', 'end', %d)" % count in shown
+        numbers = [int(number) for number in re.findall(rb"\d+(?=\n)", shown)]
         lag = float(rpc.eval("__import__('__main__').worst_lag") or 1)
-        print(f"{count} lines in {took:.1f} s, worst lag {lag * 1000:.0f} ms")
+        print(f"{len(numbers) / 3:.0f} lines/s, worst lag {lag * 1000:.1f} ms, {len(left)} bytes wait at the sender")
+        assert len(numbers) > 500
+        assert numbers == list(range(1, len(numbers) + 1))
         assert lag < 0.05
+        assert healthy.resident_bytes() < memory + 20_000_000
+    # Gone, it is forgotten: what waited is not run to the end.
+    with healthy.rpc() as rpc:
+        wait_until(lambda: len(rpc.call("sessions")) == 1)

@@ -6,6 +6,7 @@ from coro.records import (
     ActionRecord,
     CheckRecord,
     CulpritRecord,
+    DaemonRecord,
     DeadRecord,
     DescriptorRecord,
     EvaluationRecord,
@@ -123,6 +124,10 @@ SAMPLES: dict[str, tuple[object, ...]] = {
     "coro.dead/1": (
         DeadRecord(3, EVIL, "ValueError: \x1b[31mbad", 3.4, 0.1, 3, 0.1, 1, "/srv/mx.py:3"),
         DeadRecord(4, "fine", None, 4000.0, 0.1, 3, 0.1, -1, None),
+    ),
+    "coro.daemon/1": (
+        DaemonRecord(42, "mx.py", "0.1.0", 12.5, "eval", 0, "/run/coro/42.sock", None),
+        DaemonRecord(None, None, None, None, None, 1000, EVIL, "no answer in 0.8 s"),
     ),
     "coro.lag/1": (
         LagRecord(
