@@ -83,7 +83,7 @@ bench-quick: $(BENCH) ## time coro against gevent and uvloop, as ratios
 demo: $(RUNTIME) ## the worms arena: a daemon with hundreds of threads, and its console
 	$(BIN)/python -m examples.worms --demo
 
-capture: $(DEV) ## make the README's picture of the console anew, from a real session
+capture: $(RUNTIME) ## make the README's picture of the console anew, from a real session
 	$(BIN)/python -m docs.capture
 
 clean: ## remove what builds and tests left (.venv stays: remove it by hand to start afresh)

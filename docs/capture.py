@@ -11,16 +11,18 @@ hand; but where this project lies on the disk is nobody's business, so its folde
 from __future__ import annotations
 
 import os
+import pty
 import re
+import select
+import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import pexpect  # type: ignore[import-untyped]
 
 from docs.picture import svg
 from examples.worms.terminal import Cell, Terminal
@@ -53,33 +55,37 @@ class Shell:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.terminal = Terminal(COLUMNS, ROWS)
-        self.process = pexpect.spawn(
-            "/bin/sh", ["-i"], cwd=str(folder), env=environment, dimensions=(ROWS, COLUMNS), timeout=LIMIT_S
-        )
+        self._pid, self._fd = pty.fork()
+        if self._pid == 0:
+            os.chdir(folder)
+            os.execve("/bin/sh", ["sh", "-i"], environment)
+        termios.tcsetwinsize(self._fd, (ROWS, COLUMNS))
 
-    def type(self, keys: str, until: str = PROMPT) -> list[str]:
-        """Press keys, and wait until it answers with what ends like this; returns the lines that are new.
+    def close(self) -> None:
+        """Hang up."""
+        os.close(self._fd)
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+
+    def type(self, keys: str, until: str = PROMPT) -> None:
+        """Press keys, and wait until it answers with what ends like this.
 
         Raises RuntimeError with what came if that takes too long.
         """
         before = len(self.terminal.scrolled) + self.terminal.y
-        self.process.send(keys)
-        came = b""
+        os.write(self._fd, keys.encode())
         deadline = time.monotonic() + LIMIT_S
-        while True:
-            try:
-                came += self.process.read_nonblocking(65536, QUIET_S)
-                continue
-            except pexpect.TIMEOUT:
-                pass
+        while time.monotonic() < deadline:
             # All at once: the name of a folder may have come in two pieces.
+            came = b"".join(iter(self._read, b""))
             self.terminal.receive(without_place(came.decode()).encode())
-            came = b""
-            text = "\n".join(self.lines()[before:])
-            if re.search(until, text):
-                return text.splitlines()
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"no {until} came after {keys!r}, but: {text}")
+            if re.search(until, "\n".join(self.lines()[before:])):
+                return
+        raise RuntimeError(f"no {until} after {keys!r}, but: {self.lines()[before:]}")
+
+    def _read(self) -> bytes:
+        """The next piece of what comes; b"" when nothing comes for a while."""
+        return os.read(self._fd, 65536) if select.select([self._fd], [], [], QUIET_S)[0] else b""
 
     def rows(self) -> list[list[Cell]]:
         """A copy of all that the terminal has shown, down to the cursor or to what stands below it."""
@@ -164,14 +170,14 @@ def capture() -> tuple[list[list[Cell]], str]:
                 shell.type("\x03", PYTHON_PROMPT)
                 shell.type("\x04")
             finally:
-                shell.process.close(force=True)
+                shell.close()
     return rows, text
 
 
 def at_the_shell(shell: Shell) -> None:
     """From `ps` to a check that fails."""
-    table = shell.type("coro ps -s run -n 8\r")
-    first, other, *_ = re.findall(r"^ *(\d+)  worm-", "\n".join(table), re.MULTILINE)
+    shell.type("coro ps -s run -n 8\r")
+    first, other, *_ = re.findall(r"^ *(\d+)  worm-", "\n".join(shell.lines()), re.MULTILINE)
     shell.type("coro where all --group -n 2\r")
     shell.type(f"coro interrupt {first}\r")
     shell.type(f"coro selfish {other} 2\r")

@@ -1,9 +1,9 @@
 """Every ```console block of docs/ is run against a real daemon.
 
-A python block that begins with a comment such as `# mail.py` is a daemon: it is started where it stands in the page,
-and the console blocks after it talk to it.  In a console block a line `$ COMMAND` is a command, and what follows is
-what it prints.  Commands run in bash, with $PID set to the daemon's pid, and must exit with 0; a block that shows
-another exit code shows it itself, by `echo "exit $?"`.
+A python block that begins with a comment such as `# mail.py` is a daemon: it is started where it stands in the
+page, and the console blocks after it talk to it.  In a console block a line `$ COMMAND` is a command, `> ` goes on
+with it, and what follows is what it prints.  Commands run in bash, with $PID set to the pid of the daemon, and must
+exit with 0; a block that shows another exit code shows it itself, by `echo "exit $?"`.
 
 What is printed is compared line by line, but for what differs from run to run: numbers with their units, addresses,
 moments and the directories of paths.  A line `...` stands for any lines.  A comment before a block changes that:
@@ -200,10 +200,10 @@ class Shell:
                 prompt = next((one for one in PROMPTS if f"{line} ".startswith(one)), None)
                 if prompt is not None:
                     child.expect_exact(prompt)
-                    lines.append(f"{child.before}{prompt}")
+                    lines.append(f"{child.before or ''}{prompt}")
                     child.sendline(line[len(prompt) :])
             child.expect(pexpect.EOF)
-            lines.append(child.before)
+            lines.append(child.before or "")
         finally:
             child.close(force=True)
         return "".join(lines).replace("\r", "").splitlines()
@@ -233,7 +233,8 @@ def fault_of_block(shell: Shell, block: Block) -> str | None:
     if what == "no-run":
         return None if rest else "no-run needs a reason"
     steps = steps_of(block)
-    if any(re.search(rf"\b{tool}\b", step.command) and shutil.which(tool) is None for step in steps for tool in TOOLS):
+    words = {word for step in steps for word in re.findall(r"[\w-]+", step.command)}
+    if any(tool in words and shutil.which(tool) is None for tool in TOOLS):
         return None
     if what == "after":
         time.sleep(float(rest.removesuffix(" s")))
@@ -270,7 +271,8 @@ def test_console_blocks_show_what_happens(page: Path, shell: Shell) -> None:
         elif block.tag == "console":
             fault = fault_of_block(shell, block)
             if fault is not None:
-                pytest.fail(f"docs/{page.name}:{block.line}: {fault}\nthe daemon said:\n{shell.log()}", pytrace=False)
+                told = f"docs/{page.name}:{block.line}: {fault}\nthe daemon said:\n{shell.log()}"
+                pytest.fail(told, pytrace=False)
 
 
 # -- configuration that is only shown
@@ -280,10 +282,9 @@ def commands_in(block: Block) -> list[list[str]]:
     """The words behind `coro` of each command line in a block of configuration."""
     found = []
     for line in block.text.splitlines():
-        listed = re.search(r"command[:=]\s*\[\s*\S*coro\b", line.replace(" = ", "="))
-        if listed is not None:
+        if re.search(r"command ?[:=] ?\[ ?\S*coro\b", line) is not None:
             words = [word.strip(" \"'") for word in line[line.index("[") + 1 : line.rindex("]")].split(",")]
-        elif re.search(r"(?:^|[ /=])coro -?\w", line) is not None and not line.lstrip().startswith(("#", "Description")):
+        elif re.search(r"(?:^|[ /=])coro -?\w", line) is not None:
             words = shlex.split(line)
         else:
             continue
@@ -308,29 +309,29 @@ def fault_of_command(words: list[str]) -> str | None:
 
 
 CONFIGURATION = [
-    pytest.param(block, id=f"recipes.md:{block.line}")
+    block
     for block in blocks_of((ROOT / "docs/recipes.md").read_text(encoding="utf-8"))
     if block.tag in ("ini", "yaml", "cfg", "sh", "text")
 ]
 
 
-@pytest.mark.parametrize("block", CONFIGURATION)
+@pytest.mark.parametrize("block", CONFIGURATION, ids=lambda block: f"recipes.md:{block.line}")
 def test_command_lines_of_the_recipes_are_right(block: Block) -> None:
     assert [fault for words in commands_in(block) if (fault := fault_of_command(words)) is not None] == []
 
 
 def test_recipes_hold_the_command_lines_that_they_should() -> None:
-    words = [words for parameter in CONFIGURATION for words in commands_in(parameter.values[0])]
+    words = [words for block in CONFIGURATION for words in commands_in(block)]
 
-    assert len(words) == 7
+    assert len(words) == 8
     assert fault_of_command(["check", "--crit-stal", "1"]) is not None
     assert fault_of_command(["chekc"]) is not None
 
 
-UNITS = [parameter for parameter in CONFIGURATION if parameter.values[0].tag == "ini"]
+UNITS = [block for block in CONFIGURATION if block.tag == "ini"]
 
 
-@pytest.mark.parametrize("block", UNITS)
+@pytest.mark.parametrize("block", UNITS, ids=lambda block: f"recipes.md:{block.line}")
 def test_units_can_be_parsed(block: Block) -> None:
     parser = configparser.ConfigParser(interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
@@ -342,7 +343,7 @@ def test_units_can_be_parsed(block: Block) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
-@pytest.mark.parametrize("block", UNITS)
+@pytest.mark.parametrize("block", UNITS, ids=lambda block: f"recipes.md:{block.line}")
 def test_systemd_takes_the_units(block: Block, tmp_path: Path) -> None:
     for program in ("python", "coro"):
         (tmp_path / program).write_text("#!/bin/sh\n")
@@ -354,7 +355,11 @@ def test_systemd_takes_the_units(block: Block, tmp_path: Path) -> None:
     unit = tmp_path / name[1]
     unit.write_text(block.text.replace("/srv/mail/venv/bin", str(tmp_path)).replace("OnFailure=", "# "))
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60, check=False
+        ["systemd-analyze", "verify", "--man=no", str(unit)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
     # Of what is wrong elsewhere on this machine it speaks too.

@@ -216,6 +216,9 @@ class StalledService:
             case RpcLine(data):
                 self._send(session, self._rpc(session, data, stall))
             case Line(text):
+                if session.role is None:
+                    # It may be the token, which is asked for by the loop.
+                    raise _NotNow
                 lines = self._text(session, text.strip())
                 self._send(session, session.connection.inbound.encode(lines + "stalled> "))
             case HttpRequest(method, "/healthz"):

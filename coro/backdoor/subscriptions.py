@@ -16,6 +16,7 @@ from coro.backdoor.session import Session
 from coro.backdoor.speech import Speech
 from coro.loop import loop
 from coro.runtime import spawn
+from coro.scheduler import scheduler
 from coro.thread import coro
 from coro.timed import sleep_relative
 from coro.wire.encode import dumps
@@ -78,7 +79,11 @@ class Subscriptions:
                 if self._session.connection.pending or self._session.speaking:
                     subscription.dropped += 1
                     continue
-                self._send_event(subscription, f'"result":{self._look(subscription)}')
+                event = f'"result":{self._look(subscription)}'
+                began = scheduler.clock()
+                self._send_event(subscription, event)
+                # Those that would have been due while the peer did not take this one.
+                subscription.dropped += int((scheduler.clock() - began) / 1e9 / subscription.every)
         except (CommandError, NotAllowed) as error:
             self._send_event(subscription, f'"error":{dumps(str(error))}')
         except ConnectionLost as lost:

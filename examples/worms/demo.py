@@ -119,7 +119,8 @@ def run(options: argparse.Namespace) -> int:
         try:
             daemon.wait_until_ready()
             if is_terminal(sys.stdin) and is_terminal(sys.stdout) and not options.frames:
-                status = attach(daemon, options.worms)
+                with terminal_for_us_alone():
+                    status = attach(daemon, options.worms)
                 print("The worms, and their daemon, end here.", flush=True)
                 return status
             print(daemon.log(), flush=True)
@@ -145,6 +146,39 @@ def orderly_end() -> Iterator[None]:
 
 
 # -- at a terminal
+
+
+@contextmanager
+def terminal_for_us_alone() -> Iterator[None]:
+    """Be the terminal's foreground, without the make or script that waits for us.
+
+    A Ctrl-C interrupts a line at the console; make would take it for its own, and fail.  An interactive shell has
+    done this for us already.
+    """
+    former, terminal = os.getpgrp(), sys.stdin.fileno()
+    if former == os.getpid() or os.tcgetpgrp(terminal) != former:
+        yield
+        return
+    # Nobody would wake us up after a Ctrl-Z.
+    handler = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    put_into_foreground(terminal, os.getpgrp())
+    try:
+        yield
+    finally:
+        put_into_foreground(terminal, former)
+        os.setpgid(0, former)
+        signal.signal(signal.SIGTSTP, handler)
+
+
+def put_into_foreground(terminal: int, group: int) -> None:
+    """Have a terminal's keys signal this process group, also from the background."""
+    # Else the kernel stops who asks for it from there.
+    handler = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    try:
+        os.tcsetpgrp(terminal, group)
+    finally:
+        signal.signal(signal.SIGTTOU, handler)
 
 
 def attach(daemon: Daemon, worms: int) -> int:

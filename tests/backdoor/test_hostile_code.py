@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +71,13 @@ def healthy(daemon: Any) -> Any:
 # -- exceptions that mean something elsewhere
 
 
-@pytest.mark.parametrize("name", ["SystemExit(3)", "KeyboardInterrupt", "BaseException('odd')", "coro.Interrupted"])
-def test_an_exception_that_would_end_a_process_ends_the_line_only(healthy, name):
+def test_an_exception_that_would_end_a_process_ends_the_line_only(healthy):
     with Typist(healthy) as typist, healthy.rpc() as rpc:
-        assert re.split(r"[('.]", name)[0] in typist.type(f"raise {name}") or "Interrupted" in name
-        assert typist.works()
-        assert rpc.call("eval", code=f"raise {name}")["error"]
-        assert rpc.eval("6 * 7") == "42"
+        for name in ("SystemExit", "KeyboardInterrupt", "BaseException", "coro.Interrupted", "coro.TimeoutError"):
+            assert name.rpartition(".")[2] in typist.type(f"raise {name}(1)")
+            assert typist.works()
+            assert name.rpartition(".")[2] in rpc.call("eval", code=f"raise {name}(1)")["error"]
+            assert rpc.eval("6 * 7") == "42"
 
 
 def test_greenlet_exit_ends_the_session_at_most(healthy):
@@ -91,13 +92,11 @@ def test_sys_exit_says_what_to_use(healthy):
         assert ":exit-daemon" in typist.type("sys.exit(1)")
 
 
-@pytest.mark.parametrize("line", ["exit()", "quit()", "exit", "quit", ":quit"])
-def test_exit_leaves_the_session_only(healthy, line):
-    sock = healthy.connect()
-    with sock:
-        read_until(sock, b">>> ")
-        sock.sendall(line.encode() + b"\n")
-        assert b"bye" in b"".join(iter(lambda: sock.recv(4096), b""))
+def test_exit_leaves_the_session_only(healthy):
+    for line in (b"exit()", b"quit()", b"exit", b"quit", b":quit"):
+        with Typist(healthy) as typist:
+            typist.sock.sendall(line + b"\n")
+            assert b"bye" in b"".join(iter(partial(typist.sock.recv, 4096), b"")), line
 
 
 def test_os_exit_is_audited_before_it_runs(start_daemon):
@@ -115,10 +114,12 @@ def test_os_exit_is_audited_before_it_runs(start_daemon):
 def test_a_replaced_stdout_is_left_to_who_replaced_it(healthy):
     with Typist(healthy) as one, Typist(healthy) as two:
         one.type("import io; former = sys.stdout; mine = sys.stdout = io.StringIO()")
-        one.type("print('kept')")
+        assert one.type("sys.stdout = mine; print('kept')") == ""
+        # The next line is its session's again.
+        assert one.type("print('shown')") == "shown\n"
         assert two.works()
         assert two.type("print('two')") == "two\n"
-        assert "kept" in one.type("mine.getvalue()") or "kept" in one.type("print('kept')")
+        assert one.type("mine.getvalue()") == "'kept\\n'\n"
         one.type("sys.stdout = sys.__stdout__")
         assert one.type("print('back')") == "back\n"
 
@@ -153,21 +154,11 @@ def test_without_compile_there_is_no_python_but_there_are_commands(daemon):
         assert "ticker" in one.type(":ps")
 
 
-@pytest.mark.parametrize("name", ["len", "isinstance", "type", "getattr", "str", "next", "OSError"])
-def test_a_builtin_that_the_runtime_needs_is_gone_for_one_line(healthy, name):
-    """It takes the line's own fault; put back in the same line, nobody notices."""
-    with Typist(healthy) as one:
-        one.type(f"import builtins; kept = builtins.{name}")
-        one.type(f"del builtins.{name}; coro.sleep_relative(0); builtins.{name} = kept")
-        assert one.works()
-
-
 def test_a_recursion_limit_of_fifty(healthy):
     with Typist(healthy) as one, healthy.rpc() as rpc:
         rpc.call("hello")
-        shown = one.type("former = sys.getrecursionlimit(); sys.setrecursionlimit(50)")
-        print(shown)
-        shown = one.type("sys.setrecursionlimit(former)")
+        one.type("former = sys.getrecursionlimit(); sys.setrecursionlimit(50)")
+        one.type("sys.setrecursionlimit(former)")
         assert one.works()
         assert rpc.eval("6 * 7") == "42"
 
@@ -185,10 +176,10 @@ def test_endless_recursion(healthy):
 def test_warnings_as_errors_and_a_broken_warnings_module(healthy):
     with Typist(healthy) as one:
         one.type("import warnings; warnings.simplefilter('error')")
-        assert "SyntaxWarning" in one.type("1 is 1") or True
+        assert "SyntaxWarning" in one.type("1 is 1") or one.works()
         assert one.works()
         one.type("saved = warnings.warn, warnings.showwarning; warnings.warn = warnings.showwarning = None")
-        assert one.type("1 is 2") is not None
+        one.type("1 is 2")
         assert one.works()
         one.type("warnings.warn, warnings.showwarning = saved; warnings.resetwarnings()")
 
@@ -233,16 +224,13 @@ HARD = {
 }
 
 
-@pytest.mark.parametrize("name", HARD)
-def test_a_value_that_is_hard_to_show(healthy, name):
-    method, expected = HARD[name]
+def test_values_that_are_hard_to_show(healthy):
     with Typist(healthy) as one, healthy.rpc() as rpc:
-        code = f"class Hard:\n {method}\nHard()"
-        value = rpc.call("eval", code=code)
-        assert expected in (value["value"] or "") + (value["error"] or "")
-        assert "42" in one.type("[Hard(), 42]") or expected in one.type("[Hard(), 42]")
-        assert rpc.eval("6 * 7") == "42"
-        assert one.works()
+        for name, (method, expected) in HARD.items():
+            value = rpc.call("eval", code=f"class Hard:\n {method}\nHard()")
+            assert expected in (value["value"] or "") + (value["error"] or ""), name
+            assert expected in one.type("[Hard()]"), name
+            assert one.works()
 
 
 @pytest.mark.slow
@@ -274,7 +262,9 @@ def test_an_exception_that_cannot_be_told(healthy):
     with Typist(healthy) as one:
         one.type("class Odd(Exception):\n def __str__(self): raise ValueError('no text')\n")
         assert "Odd" in one.type("raise Odd")
-        one.type("class Odder(Exception):\n @property\n def __class__(self): raise ValueError\n __cause__ = property(int)\n")
+        one.type(
+            "class Odder(Exception):\n @property\n def __class__(self): raise ValueError\n __cause__ = property(int)\n"
+        )
         assert "Odder" in one.type("raise Odder")
         assert one.works()
 
@@ -291,7 +281,9 @@ def test_control_sequences_of_names_do_not_reach_the_terminal(healthy):
 
 def test_a_line_may_shut_down_its_own_threads(healthy):
     with Typist(healthy) as one:
-        one.sock.sendall(b"for t in list(coro.all_threads.values()):\n if t.name.startswith('session'): t.shutdown()\n\n")
+        one.sock.sendall(
+            b"for t in list(coro.all_threads.values()):\n if t.name.startswith('session'): t.shutdown()\n\n"
+        )
         while one.sock.recv(4096):
             pass
     with Typist(healthy) as two:
@@ -308,15 +300,13 @@ def test_a_line_may_kill_the_threads_of_another_session(healthy):
             b"for t in list(coro.all_threads.values()):\n"
             b" if t.name.startswith('session') and t.name.split()[1] != '%s': t.shutdown()\n\n" % mine.encode()
         )
-        while not read_until(one.sock, b">>> ").endswith(b"... >>> "):
-            break
-        # They end cleanly.
-        assert two.sock.recv(4096) == b"" or True
-        with pytest.raises((EOFError, OSError, AssertionError)):
-            for _ in range(5):
-                rpc.call("eval", code="1")
         one.sock.sendall(b"'here'\n")
         read_until(one.sock, b"'here'\n>>> ")
+        # They end cleanly.
+        while two.sock.recv(4096):
+            pass
+        with pytest.raises(EOFError):
+            rpc.receive()
     with healthy.rpc() as rpc:
         wait_until(lambda: len(rpc.call("sessions")) == 1)
 
@@ -339,7 +329,9 @@ def test_what_a_line_spawns_prints_to_the_daemons_stdout(healthy):
         assert one.type("x = coro.spawn(print, 'from a thread', flush=True)") == ""
         assert stdout_of(healthy, 1) == "from a thread\n"
         one.type("import threading")
-        one.type("t = threading.Thread(target=print, args=('from an OS thread',), kwargs={'flush': True}); t.start(); t.join()")
+        one.type(
+            "t = threading.Thread(target=print, args=('from an OS thread',), kwargs={'flush': True}); t.start(); t.join()"
+        )
         assert stdout_of(healthy, 1) == "from an OS thread\n"
         assert one.works()
 
@@ -399,7 +391,9 @@ def test_a_forked_child_holds_no_socket_of_the_parents(healthy):
 
 def test_a_child_process_gets_none_of_the_backdoors_descriptors(healthy):
     with Typist(healthy) as one:
-        shown = one.type("import subprocess; print(subprocess.run(['ls', '/proc/self/fd'], close_fds=False, capture_output=True, text=True).stdout)")
+        shown = one.type(
+            "import subprocess; print(subprocess.run(['ls', '/proc/self/fd'], close_fds=False, capture_output=True, text=True).stdout)"
+        )
         numbers = [int(word) for word in shown.split() if word.isdigit()]
         # 0 to 2, the pipes, and the one that ls itself opened.
         assert max(numbers) <= 5, shown
@@ -451,11 +445,24 @@ def test_a_closed_descriptor_of_another_session_ends_that_one_only(daemon):
         "coro.backdoor.routing.leave = None",
     ],
 )
-def test_replaced_parts_of_the_backdoor_do_not_end_the_daemon(daemon, line):
+def test_replaced_parts_of_the_backdoor_do_not_end_the_daemon(start_daemon, line):
+    daemon = start_daemon(
+        """
+        def work():
+            number = 0
+            while True:
+                number += 1
+                with open(sys.argv[2] + ".ticks", "r+" if number > 1 else "w") as file:
+                    file.write(str(number))
+                coro.sleep_relative(0.01)
+        coro.spawn(work)
+        """
+    )
+    ticks = Path(f"{daemon.log_path}.ticks")
     with Typist(daemon) as one:
         one.sock.sendall(f"import coro.backdoor; {line}\n".encode())
         one.sock.sendall(b"6 * 7\n")
-        one.sock.settimeout(0.5)
+        one.sock.settimeout(0.2)
         try:
             while one.sock.recv(4096):
                 pass
@@ -464,12 +471,9 @@ def test_replaced_parts_of_the_backdoor_do_not_end_the_daemon(daemon, line):
     # The console may be broken; the daemon is not: its own threads go on.
     with daemon.connect() as sock:
         sock.sendall(b"1\n")
-    ticks = (daemon.pid, Path(f"/proc/{daemon.pid}/stat"))[1]
-    before = int(ticks.read_text().rsplit(")", 1)[1].split()[11])
-    wait_until(lambda: int(ticks.read_text().rsplit(")", 1)[1].split()[11]) > before)
+    before = int(ticks.read_text() or 0)
+    wait_until(lambda: int(ticks.read_text() or 0) > before + 5)
     assert daemon.process.poll() is None
-    daemon.signal(15)
-    daemon.process.wait(10)
 
 
 def test_a_closed_backdoor_ends_all_sessions_and_not_the_daemon(daemon):
@@ -531,9 +535,6 @@ def test_breakpoint_is_refused_with_a_hint(healthy):
     with Typist(healthy) as one:
         assert ":where" in one.type("breakpoint()")
         assert one.works()
-        shown = one.type("__import__('pdb').Pdb(nosigint=True).do_help('') or 1")
-        assert shown is not None
-        assert one.works()
 
 
 # -- size
@@ -561,7 +562,9 @@ def test_a_hundred_thousand_lines_pasted_at_once_run_in_order_and_hold_up_nobody
                 time.sleep(0.001)
         numbers = [int(number) for number in re.findall(rb"\d+(?=\n)", shown)]
         lag = float(rpc.eval("__import__('__main__').worst_lag") or 1)
-        print(f"{len(numbers) / 3:.0f} lines/s, worst lag {lag * 1000:.1f} ms, {len(left)} bytes wait at the sender")
+        print(
+            f"{len(numbers) / 3:.0f} lines/s, worst lag {lag * 1000:.1f} ms, {len(left)} bytes wait at the sender"
+        )
         assert len(numbers) > 500
         assert numbers == list(range(1, len(numbers) + 1))
         assert lag < 0.05

@@ -273,7 +273,7 @@ def test_ctrl_c_in_input_ends_the_line(daemon):
         sock.sendall(b"input('name? ')\n")
         read_until(sock, b"name? ")
         sock.sendall(CTRL_C)
-        assert b"interrupted by Ctrl-C" in read_until(sock, b">>> ") 
+        assert b"interrupted by Ctrl-C" in read_until(sock, b">>> ")
         sock.sendall(b"6 * 7\n")
         assert read_until(sock, b">>> ") == b"42\n>>> "
 
@@ -506,7 +506,9 @@ def test_a_loop_in_another_os_thread_warns_and_does_everything_else(start_daemon
         wait_until(lambda: [one for one in other.call("sessions") if "sleep" in (one["running"] or "")])
         rpc.send("cancel", id=number)
         assert "interrupted by Ctrl-C" in rpc.wait(number)["result"]["value"]["error"]
-        number = rpc.send("eval", code=f"{mark(daemon, 'on')}\nd = time.monotonic() + 1\nwhile time.monotonic() < d: pass")
+        number = rpc.send(
+            "eval", code=f"{mark(daemon, 'on')}\nd = time.monotonic() + 1\nwhile time.monotonic() < d: pass"
+        )
         wait_running(daemon, "on")
         answer = other.wait(other.send("check"))
         assert answer["result"]["answered_by"] == "sentinel"
@@ -530,7 +532,9 @@ def test_a_signal_handler_of_the_applications_is_left_alone(start_daemon):
     with daemon.rpc() as rpc:
         rpc.eval("import signal")
         assert rpc.eval("signal.getsignal(signal.SIGURG) is mine") == "True"
-        number = rpc.send("eval", code=f"{mark(daemon, 'on')}\nd = time.monotonic() + 0.6\nwhile time.monotonic() < d: pass")
+        number = rpc.send(
+            "eval", code=f"{mark(daemon, 'on')}\nd = time.monotonic() + 0.6\nwhile time.monotonic() < d: pass"
+        )
         wait_running(daemon, "on")
         rpc.send("cancel", id=number)
         assert rpc.wait(number)["result"]["value"]["error"] is None

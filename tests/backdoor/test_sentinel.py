@@ -576,6 +576,8 @@ def fill_stderr():
     os.dup2(pipe[1], 2)
 """)
     with victim.daemon.rpc() as rpc:
+        # The loop itself would wait for ever to tell of its latency.
+        rpc.call("set", setting="latency-warning", value=0)
         rpc.eval("fill_stderr()")
         victim.begin("spin")
         wait_until(victim.began.exists)
@@ -796,43 +798,44 @@ def stalls():
 coro.spawn(stalls, thread_name="culprit")
 """
     )
-    deadline = time.monotonic() + 12
+    deadline = time.monotonic() + 8
     faults: list[str] = []
     counts = {"loop": 0, "sentinel": 0}
 
+    looks: list[tuple[str, dict[str, Any]]] = [
+        ("ps", {}), ("where", {"target": "all"}), ("lag", {}), ("stalls", {}), ("check", {}), ("hello", {}),
+        ("where", {"target": "all", "group": True}),
+    ]  # fmt: skip
+    for_the_loop: list[tuple[str, dict[str, Any]]] = [("eval", {}), ("eval", {}), ("sessions", {})]
+
+    def ask_some(rpc: Any, dice: random.Random) -> None:
+        """Send up to four requests at once, and take their answers."""
+        expected = {}
+        choices = looks + dice.choice([[], for_the_loop])
+        for _ in range(dice.randint(1, 4)):
+            method, params = dice.choice(choices)
+            token = dice.randrange(10**9)
+            number = rpc.send(method, **({"code": f"{token}"} if method == "eval" else params))
+            expected[number] = method, token
+        while expected:
+            message = rpc.receive()
+            if message.get("method") == "stalled":
+                continue
+            # Raises KeyError for what is answered twice.
+            method, token = expected.pop(message["id"])
+            outcome = message["result"]
+            counts[outcome["answered_by"]] += 1
+            assert method != "eval" or outcome["value"]["value"] == str(token), message
+
     def ask(seed: int) -> None:
         dice = random.Random(seed)
-        looks: list[tuple[str, dict[str, Any]]] = [
-            ("ps", {}), ("where", {"target": "all"}), ("lag", {}), ("stalls", {}), ("check", {}), ("hello", {}),
-            ("where", {"target": "all", "group": True}),
-        ]  # fmt: skip
         try:
             while time.monotonic() < deadline:
                 with daemon.rpc(30) as rpc:
                     for _ in range(dice.randint(1, 6)):
-                        expected = {}
-                        # Only the loop can do the last three.
-                        choices = looks + dice.choice([[], [("eval", {}), ("eval", {}), ("sessions", {})]])
-                        for _ in range(dice.randint(1, 4)):
-                            method, params = dice.choice(choices)
-                            token = dice.randrange(10**9)
-                            if method == "eval":
-                                params = {"code": f"{token}"}
-                            expected[rpc.send(method, **params)] = (method, token)
-                        while expected:
-                            message = rpc.receive()
-                            if message.get("method") == "stalled":
-                                continue
-                            if message.get("id") not in expected:
-                                faults.append(f"unexpected {str(message)[:200]}")
-                                return
-                            method, token = expected.pop(message["id"])
-                            if "error" in message:
-                                faults.append(f"{method}: {message['error']}")
-                                return
-                            counts[message["result"]["answered_by"]] += 1
-                            if method == "eval" and message["result"]["value"]["value"] != str(token):
-                                faults.append(f"eval gave {message['result']['value']}")
+                        ask_some(rpc, dice)
+                        # Or the client would go in step with the stalls: an answer, then the next one.
+                        time.sleep(dice.uniform(0, 0.3))
         except Exception as error:
             faults.append(repr(error))
 
@@ -843,6 +846,6 @@ coro.spawn(stalls, thread_name="culprit")
         client.join()
     print(counts)
     assert faults == []
-    assert counts["loop"] > 20 and counts["sentinel"] > 20
     assert "Traceback" not in daemon.errors(), daemon.errors()
     assert "Traceback" not in daemon.log(), daemon.log()
+    assert counts["loop"] > 10 and counts["sentinel"] > 10, daemon.errors()

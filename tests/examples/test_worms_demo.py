@@ -120,8 +120,8 @@ class Demo:
     pid: the daemon's.
     """
 
-    def __init__(self) -> None:
-        command, *arguments = python("examples.worms", "--demo", "--worms", 30)
+    def __init__(self, *around: str) -> None:
+        command, *arguments = [*around, *python("examples.worms", "--demo", "--worms", 30)]
         # Nobody answers here where the cursor is; and numbers are looked for, without colours around them.
         environment = os.environ | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "NO_COLOR": "1"}
         self.terminal = pexpect.spawn(
@@ -155,12 +155,22 @@ class Demo:
 
 @pytest.fixture
 def demo() -> Iterator[Demo]:
-    shown = Demo()
+    yield from shown()
+
+
+@pytest.fixture
+def demo_in_script() -> Iterator[Demo]:
+    """As with make: not interactive, so there is one process group for all, and a Ctrl-C would end it too."""
+    yield from shown("/bin/sh", "-c", '"$@"; status=$?; echo "the script goes on"; exit $status', "sh")
+
+
+def shown(*around: str) -> Iterator[Demo]:
+    demo = Demo(*around)
     try:
-        yield shown
+        yield demo
     finally:
-        shown.terminal.close(force=True)
-        wait_until(lambda: not psutil.pid_exists(shown.pid), f"the daemon, pid {shown.pid}, ends")
+        demo.terminal.close(force=True)
+        wait_until(lambda: not psutil.pid_exists(demo.pid), f"the daemon, pid {demo.pid}, ends")
 
 
 @pytest.mark.slow
@@ -182,6 +192,23 @@ def test_terminal_becomes_the_console_of_a_daemon_that_ends_with_it(demo: Demo) 
     demo.see("The worms, and their daemon, end here")
     assert demo.wait() == 0
     assert "Traceback" not in str(demo.terminal.before)
+
+
+@pytest.mark.slow
+def test_interrupted_line_interrupts_nobody_who_waits_for_the_demo(demo_in_script: Demo) -> None:
+    demo = demo_in_script
+    demo.see(">>>")
+
+    demo.say("coro.sleep_relative(100)", r"\r\n")
+    time.sleep(0.3)
+    # Ctrl-Z would stop everybody for good.
+    demo.terminal.send("\x1a" + INTERRUPT)
+    demo.see("LineInterrupted: interrupted by Ctrl-C")
+    demo.terminal.send(LEAVE)
+
+    demo.see("end here")
+    demo.see("the script goes on")
+    assert demo.wait() == 0
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_more_fields_are_allowed_and_fewer_are_not(name: str) -> None:
         ("coro.stack/1", {"frames": [{"file": "x"}]}),
         ("coro.thread-detail/1", {"spawn_chain": [[1, "main"]]}),
         ("coro.thread-detail/1", {"spawn_chain": [[1, "main", None, 5]]}),
-        ("coro.health/1", {"loop": None}),
+        ("coro.health/1", {"checks": None}),
         ("coro.why/1", {"cycle": ["a"]}),
     ],
 )

@@ -13,13 +13,15 @@ from coro.exceptions import ScheduleError
 from coro.loop import loop
 from coro.records import ActionRecord, SettingRecord
 from coro.run_queue import LATENCY_UNIT_NS
-from coro.runtime import all_threads
+from coro.runtime import all_threads, spawn
 from coro.thread import coro, get_selfishness, set_selfishness
+from coro.timed import sleep_relative
 
 __all__ = ["exception_named"]
 
 MAX_NAME_CHARS = 200
 MAX_LATENCY_WARNING_S = 60
+EXIT_DELAY_S = 0.05
 # Their message is built from arguments that nobody can type here.
 _NEEDS_ARGUMENTS = (ScheduleError, exceptions.SimultaneousError, exceptions.InParallelError, UnicodeError,
                     BaseExceptionGroup)  # fmt: skip
@@ -152,8 +154,14 @@ def exit_daemon(session: Session, code: int = 0, yes: bool = False) -> ActionRec
         raise CommandError("this ends the daemon: say exit-daemon --yes")
     if not 0 <= code <= 255:
         raise CommandError(f"an exit code must be 0 to 255, got {code}")
-    loop.request_exit(code)
+    spawn(_exit_soon, code, thread_name="exit-daemon")
     return ActionRecord("exit-daemon", None, str(session.host.pid), f"the daemon exits with code {code}")
+
+
+def _exit_soon(code: int) -> None:
+    # At once would be before the answer has been sent.
+    sleep_relative(EXIT_DELAY_S)
+    loop.request_exit(code)
 
 
 @implements("sessions")
