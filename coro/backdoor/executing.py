@@ -108,6 +108,9 @@ def run_command(
 
 
 def _guarded(implementation: Implementation, session: Session, parameters: dict[str, Any]) -> Any:
+    line = session.line
+    if line is not None and line.thread is scheduler.current and not implementation.is_builtin:
+        line.in_application = True
     try:
         return implementation.run(session, parameters)
     except CommandError:
@@ -119,3 +122,6 @@ def _guarded(implementation: Implementation, session: Session, parameters: dict[
     except Exception as error:
         # The command's own fault answers its session; it cannot hurt the daemon.
         raise CommandError(error_text(error).rstrip()) from error
+    finally:
+        if line is not None:
+            line.in_application = False

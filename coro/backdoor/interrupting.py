@@ -39,11 +39,12 @@ _SIGNAL = signal.SIGURG
 class Line:
     """A line of a session's, or a command, while it runs.
 
-    evaluator: what runs its Python; None for a command, which no signal may hit.
+    evaluator: what runs its Python; None for a command.
+    in_application: a command of the application's own runs, which the signal may hit; one of ours it may not.
     reason: why it is to end; None while it may run.  struck: the signal has raised in it.
     """
 
-    __slots__ = ("began_ns", "evaluator", "reason", "struck", "text", "thread")
+    __slots__ = ("began_ns", "evaluator", "in_application", "reason", "struck", "text", "thread")
 
     def __init__(self, thread: ThreadState, text: str, evaluator: Evaluator | None = None) -> None:
         self.thread = thread
@@ -52,11 +53,12 @@ class Line:
         self.began_ns = scheduler.clock()
         self.reason: str | None = None
         self.struck = False
+        self.in_application = False
 
     @property
     def armed(self) -> bool:
         """Whether code of the user's runs, so that the signal may hit it."""
-        return self.evaluator is not None and self.evaluator.code_is_running
+        return self.in_application or (self.evaluator is not None and self.evaluator.code_is_running)
 
 
 class Strikes:

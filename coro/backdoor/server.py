@@ -33,7 +33,7 @@ from coro.scheduler import scheduler
 from coro.socket.sock import sock
 from coro.thread import coro
 from coro.timed import sleep_relative
-from coro.wire.protocol import LIMIT_REACHED, NOT_ALLOWED
+from coro.wire.protocol import LIMIT_REACHED, NOT_ALLOWED, Role
 
 __all__ = ["Backdoor", "ListeningSocket"]
 
@@ -343,11 +343,19 @@ class Backdoor:
     def _run_client_class(self, session: Session, client_class: Callable[..., Any]) -> str:
         """Shrapnel's hook: an object made of the socket that does all the talking."""
         connection = session.connection
+        # It gets the names, and asks for no token.
+        needed: Role = "eval" if self.host.eval_allowed else "operate"
+        if not session.may(needed):
+            reason = f"the role {needed} is needed"
+            session.refused(reason)
+            connection.enqueue(f"refused: {reason}\n".encode())
+            return reason
         accepted = connection.sock.dup()
         connection.close()
-        talker = sock(accepted.family, accepted.type, accepted.proto, accepted.detach())
-        client = client_class(talker, "\r\n", self.host.welcome_message, self.host.namespace)
-        client.read_eval_print_loop()
+        session.talks_by_itself = True
+        with sock(accepted.family, accepted.type, accepted.proto, accepted.detach()) as talker:
+            client = client_class(talker, "\r\n", self.host.welcome_message, self.host.namespace)
+            client.read_eval_print_loop()
         return "ended by its client class"
 
     def _audit(self, session: Session, outcome: str) -> None:

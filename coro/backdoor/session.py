@@ -49,6 +49,8 @@ class Session:
         self.forgiven_interrupts = 0
         # An answer is being written piece by piece: nobody else may write in between.
         self.speaking = False
+        # A client class of the application's does all the talking, over a socket of its own.
+        self.talks_by_itself = False
 
     @property
     def name(self) -> str:
@@ -78,6 +80,10 @@ class Session:
     def kick(self, reason: str) -> None:
         """End the session: its reader and its line are interrupted.  Does not yield."""
         self.connection.drop(reason)
+        if self.talks_by_itself:
+            for thread in self.threads:
+                if thread is not scheduler.current and not thread.dead:
+                    thread.shutdown()
 
     def record(self) -> SessionRecord:
         """What `sessions` shows.  Does not yield."""

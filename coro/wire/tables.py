@@ -23,6 +23,7 @@ Record = Mapping[str, Any]
 
 _GAP = "  "
 _MIN_WIDTH = 8
+_READABLE_WIDTH = 20
 # So many rows are measured before they are shown.
 _BLOCK = 1000
 _RUN_LENGTH = 32
@@ -166,21 +167,23 @@ def _fit(columns: Sequence[Column], widths: list[int], shown: list[int], width: 
         if excess <= 0:
             return shown
         spare = max(shown, key=lambda index: columns[index].spare, default=0)
-        elastic = [i for i in shown if columns[i].cut and widths[i] > max(_MIN_WIDTH, len(columns[i].title))]
-        slack = sum(widths[i] - max(_MIN_WIDTH, len(columns[i].title)) for i in elastic)
+        # Long text is cut a little, then columns are left out, and only then is it cut to what can hardly be read.
+        floor = _READABLE_WIDTH if columns[spare].spare else _MIN_WIDTH
+        least = {i: max(floor, len(columns[i].title)) for i in shown if columns[i].cut}
+        slack = sum(max(0, widths[i] - least[i]) for i in least)
         if slack >= excess or not columns[spare].spare:
-            _squeeze(columns, widths, elastic, excess)
+            _squeeze(widths, least, excess)
             return shown
         shown.remove(spare)
 
 
-def _squeeze(columns: Sequence[Column], widths: list[int], elastic: list[int], excess: int) -> None:
-    while excess > 0 and elastic:
-        widest = max(elastic, key=lambda index: widths[index])
-        widths[widest] -= 1
+def _squeeze(widths: list[int], least: dict[int, int], excess: int) -> None:
+    while excess > 0:
+        elastic = [index for index in least if widths[index] > least[index]]
+        if not elastic:
+            return
+        widths[max(elastic, key=lambda index: widths[index])] -= 1
         excess -= 1
-        if widths[widest] <= max(_MIN_WIDTH, len(columns[widest].title)):
-            elastic.remove(widest)
 
 
 def sorted_in_slices(

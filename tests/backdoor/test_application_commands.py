@@ -98,6 +98,12 @@ def wait():
         calls.append("cleaned up")
 
 @coro.backdoor.command
+def spin():
+    calls.append("spins")
+    while True:
+        pass
+
+@coro.backdoor.command
 def talk():
     print("to the daemon's stdout or the session")
     return "said"
@@ -364,6 +370,23 @@ def test_a_command_that_blocks_hurts_nobody_and_can_be_interrupted(application: 
         assert other.eval("calls") == "['cleaned up', 'cleaned up']"
         assert talk.ask(":sum-of 1") == "1\n"
         assert rpc.call("sum-of", numbers=[2]) == 2
+
+
+@pytest.mark.slow
+def test_a_command_that_spins_is_stopped_by_the_eval_limit_or_by_hand(application: Any) -> None:
+    with application.rpc() as rpc:
+        before = time.monotonic()
+        error = rpc.error("spin")
+        assert 0.9 < time.monotonic() - before < 2.0
+        assert error["code"] == CANCELLED
+        assert error["message"].startswith("interrupted by the eval limit of 1 s")
+    with Talk(application.connect()) as talk:
+        talk.type(":spin")
+        soon(lambda: application.errors().count("has not turned") == 2)
+        talk.sock.sendall(b"\x03")
+        assert talk.read() == "interrupted by Ctrl-C\n"
+        assert talk.ask("calls") == "['spins', 'spins']\n"
+        assert talk.ask(":sum-of 1") == "1\n"
 
 
 def test_a_command_can_be_removed_while_the_daemon_runs(application: Any) -> None:

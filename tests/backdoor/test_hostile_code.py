@@ -4,7 +4,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,13 @@ class Typist:
 
     def __init__(self, daemon: Any) -> None:
         self.sock = daemon.connect()
-        read_until(self.sock, b">>> ")
+        # An empty line tells at once that this is text; its prompt comes after the first one.
+        try:
+            self.sock.sendall(b"\n")
+            read_until(self.sock, b">>> >>> ")
+        except BaseException:
+            self.sock.close()
+            raise
 
     def __enter__(self) -> "Typist":
         return self
@@ -56,7 +62,7 @@ def stdout_of(daemon: Any, lines: int) -> str:
 
 
 @pytest.fixture
-def healthy(daemon: Any) -> Any:
+def healthy(daemon: Any) -> Iterator[Any]:
     """A daemon; after the test it must be well, answer a newcomer, and end when it is told to."""
     yield daemon
     assert daemon.process.poll() is None, daemon.errors()
@@ -71,7 +77,7 @@ def healthy(daemon: Any) -> Any:
 # -- exceptions that mean something elsewhere
 
 
-def test_an_exception_that_would_end_a_process_ends_the_line_only(healthy):
+def test_an_exception_that_would_end_a_process_ends_the_line_only(healthy: Any) -> None:
     with Typist(healthy) as typist, healthy.rpc() as rpc:
         for name in ("SystemExit", "KeyboardInterrupt", "BaseException", "coro.Interrupted", "coro.TimeoutError"):
             assert name.rpartition(".")[2] in typist.type(f"raise {name}(1)")
@@ -80,26 +86,26 @@ def test_an_exception_that_would_end_a_process_ends_the_line_only(healthy):
             assert rpc.eval("6 * 7") == "42"
 
 
-def test_greenlet_exit_ends_the_session_at_most(healthy):
+def test_greenlet_exit_ends_the_session_at_most(healthy: Any) -> None:
     with Typist(healthy) as typist:
         typist.sock.sendall(b"import greenlet\nraise greenlet.GreenletExit\n")
         while typist.sock.recv(4096):
             pass
 
 
-def test_sys_exit_says_what_to_use(healthy):
+def test_sys_exit_says_what_to_use(healthy: Any) -> None:
     with Typist(healthy) as typist:
         assert ":exit-daemon" in typist.type("sys.exit(1)")
 
 
-def test_exit_leaves_the_session_only(healthy):
+def test_exit_leaves_the_session_only(healthy: Any) -> None:
     for line in (b"exit()", b"quit()", b"exit", b"quit", b":quit"):
         with Typist(healthy) as typist:
             typist.sock.sendall(line + b"\n")
             assert b"bye" in b"".join(iter(partial(typist.sock.recv, 4096), b"")), line
 
 
-def test_os_exit_is_audited_before_it_runs(start_daemon):
+def test_os_exit_is_audited_before_it_runs(start_daemon: Callable[..., Any]) -> None:
     daemon = start_daemon()
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
@@ -111,7 +117,7 @@ def test_os_exit_is_audited_before_it_runs(start_daemon):
 # -- the interpreter's furniture
 
 
-def test_a_replaced_stdout_is_left_to_who_replaced_it(healthy):
+def test_a_replaced_stdout_is_left_to_who_replaced_it(healthy: Any) -> None:
     with Typist(healthy) as one, Typist(healthy) as two:
         one.type("import io; former = sys.stdout; mine = sys.stdout = io.StringIO()")
         assert one.type("sys.stdout = mine; print('kept')") == ""
@@ -124,7 +130,7 @@ def test_a_replaced_stdout_is_left_to_who_replaced_it(healthy):
         assert one.type("print('back')") == "back\n"
 
 
-def test_a_stdout_of_none_and_a_broken_one(healthy):
+def test_a_stdout_of_none_and_a_broken_one(healthy: Any) -> None:
     with Typist(healthy) as one, Typist(healthy) as two:
         one.type("sys.stdout = None")
         assert two.type("print('two')") == "two\n"
@@ -135,7 +141,7 @@ def test_a_stdout_of_none_and_a_broken_one(healthy):
         assert one.type("print('back')") == "back\n"
 
 
-def test_deleted_and_replaced_builtins(healthy):
+def test_deleted_and_replaced_builtins(healthy: Any) -> None:
     with Typist(healthy) as one:
         one.type("import builtins; saved = dict(vars(builtins))")
         one.type("del builtins.print, builtins.exec, builtins.repr")
@@ -147,14 +153,14 @@ def test_deleted_and_replaced_builtins(healthy):
         assert one.works()
 
 
-def test_without_compile_there_is_no_python_but_there_are_commands(daemon):
+def test_without_compile_there_is_no_python_but_there_are_commands(daemon: Any) -> None:
     with Typist(daemon) as one:
         one.type("import builtins; del builtins.compile")
         assert "NameError: name 'compile' is not defined" in one.type("6 * 7")
         assert "ticker" in one.type(":ps")
 
 
-def test_a_recursion_limit_of_fifty(healthy):
+def test_a_recursion_limit_of_fifty(healthy: Any) -> None:
     with Typist(healthy) as one, healthy.rpc() as rpc:
         rpc.call("hello")
         one.type("former = sys.getrecursionlimit(); sys.setrecursionlimit(50)")
@@ -163,7 +169,7 @@ def test_a_recursion_limit_of_fifty(healthy):
         assert rpc.eval("6 * 7") == "42"
 
 
-def test_endless_recursion(healthy):
+def test_endless_recursion(healthy: Any) -> None:
     with Typist(healthy) as one:
         one.sock.sendall(b"def f(): return f()\n\nf()\n")
         shown = ""
@@ -173,7 +179,7 @@ def test_endless_recursion(healthy):
         assert one.works()
 
 
-def test_warnings_as_errors_and_a_broken_warnings_module(healthy):
+def test_warnings_as_errors_and_a_broken_warnings_module(healthy: Any) -> None:
     with Typist(healthy) as one:
         one.type("import warnings; warnings.simplefilter('error')")
         assert "SyntaxWarning" in one.type("1 is 1") or one.works()
@@ -184,7 +190,7 @@ def test_warnings_as_errors_and_a_broken_warnings_module(healthy):
         one.type("warnings.warn, warnings.showwarning = saved; warnings.resetwarnings()")
 
 
-def test_a_broken_traceback_module(healthy):
+def test_a_broken_traceback_module(healthy: Any) -> None:
     with Typist(healthy) as one:
         one.type("import traceback; saved = traceback.TracebackException")
         one.type("traceback.TracebackException = None")
@@ -193,7 +199,7 @@ def test_a_broken_traceback_module(healthy):
         assert one.works()
 
 
-def test_a_trace_function_that_raises(healthy):
+def test_a_trace_function_that_raises(healthy: Any) -> None:
     with Typist(healthy) as one:
         one.type("def trace(*args): raise ValueError('from trace')\n")
         one.type("sys.settrace(trace)")
@@ -201,7 +207,7 @@ def test_a_trace_function_that_raises(healthy):
         assert one.works()
 
 
-def test_the_collector_and_the_switch_interval_are_the_users(healthy):
+def test_the_collector_and_the_switch_interval_are_the_users(healthy: Any) -> None:
     with Typist(healthy) as one:
         one.type("import gc; gc.disable(); sys.setswitchinterval(1)")
         assert one.works()
@@ -216,15 +222,18 @@ HARD = {
     "exits": ("def __repr__(self): raise SystemExit", "SystemExit"),
     "not a str": ("def __repr__(self): return 17", "TypeError"),
     "a str of its own": (
-        "def __repr__(self):\n  class S(str):\n   def __str__(self): return 1/0\n   __len__ = __getitem__ = encode = __str__\n"
-        "  return S('shown all the same')",
+        """def __repr__(self):
+  class S(str):
+   def __str__(self): return 1/0
+   __len__ = __getitem__ = encode = __str__
+  return S('shown all the same')""",
         "shown all the same",
     ),
     "deep": ("def __repr__(self): return repr(self)", "RecursionError"),
 }
 
 
-def test_values_that_are_hard_to_show(healthy):
+def test_values_that_are_hard_to_show(healthy: Any) -> None:
     with Typist(healthy) as one, healthy.rpc() as rpc:
         for name, (method, expected) in HARD.items():
             value = rpc.call("eval", code=f"class Hard:\n {method}\nHard()")
@@ -234,7 +243,7 @@ def test_values_that_are_hard_to_show(healthy):
 
 
 @pytest.mark.slow
-def test_a_repr_that_never_ends_is_interrupted(healthy):
+def test_a_repr_that_never_ends_is_interrupted(healthy: Any) -> None:
     with Typist(healthy) as one:
         one.sock.sendall(b"class Endless:\n def __repr__(self):\n  while True: pass\n\n\nEndless()\n")
         shown = b""
@@ -246,7 +255,7 @@ def test_a_repr_that_never_ends_is_interrupted(healthy):
 
 
 @pytest.mark.slow
-def test_a_repr_of_a_gigabyte_is_cut_and_given_back(healthy):
+def test_a_repr_of_a_gigabyte_is_cut_and_given_back(healthy: Any) -> None:
     before = healthy.resident_bytes()
     with healthy.rpc(30) as rpc:
         value = rpc.eval("type('Big', (), {'__repr__': lambda self: 'x' * 10**9})()")
@@ -258,18 +267,19 @@ def test_a_repr_of_a_gigabyte_is_cut_and_given_back(healthy):
     wait_until(lambda: healthy.resident_bytes() < before + 50_000_000)
 
 
-def test_an_exception_that_cannot_be_told(healthy):
+def test_an_exception_that_cannot_be_told(healthy: Any) -> None:
     with Typist(healthy) as one:
         one.type("class Odd(Exception):\n def __str__(self): raise ValueError('no text')\n")
         assert "Odd" in one.type("raise Odd")
         one.type(
-            "class Odder(Exception):\n @property\n def __class__(self): raise ValueError\n __cause__ = property(int)\n"
+            "class Odder(Exception):\n"
+            " @property\n def __class__(self): raise ValueError\n __cause__ = property(int)\n"
         )
         assert "Odder" in one.type("raise Odder")
         assert one.works()
 
 
-def test_control_sequences_of_names_do_not_reach_the_terminal(healthy):
+def test_control_sequences_of_names_do_not_reach_the_terminal(healthy: Any) -> None:
     with Typist(healthy) as one:
         one.type("coro.current().set_name('\\x1b[2J\\x07')")
         assert "\x1b" not in one.type(":ps")
@@ -279,7 +289,7 @@ def test_control_sequences_of_names_do_not_reach_the_terminal(healthy):
 # -- threads
 
 
-def test_a_line_may_shut_down_its_own_threads(healthy):
+def test_a_line_may_shut_down_its_own_threads(healthy: Any) -> None:
     with Typist(healthy) as one:
         one.sock.sendall(
             b"for t in list(coro.all_threads.values()):\n if t.name.startswith('session'): t.shutdown()\n\n"
@@ -290,7 +300,7 @@ def test_a_line_may_shut_down_its_own_threads(healthy):
         assert two.works()
 
 
-def test_a_line_may_kill_the_threads_of_another_session(healthy):
+def test_a_line_may_kill_the_threads_of_another_session(healthy: Any) -> None:
     with Typist(healthy) as one, Typist(healthy) as two, healthy.rpc() as rpc:
         rpc.call("hello")
         rpc.eval("1")
@@ -311,12 +321,13 @@ def test_a_line_may_kill_the_threads_of_another_session(healthy):
         wait_until(lambda: len(rpc.call("sessions")) == 1)
 
 
-def test_a_line_may_interrupt_the_threads_of_another_session(daemon):
+def test_a_line_may_interrupt_the_threads_of_another_session(daemon: Any) -> None:
     with Typist(daemon) as one, Typist(daemon) as two:
         mine = one.type("coro.current().name.split()[1]").strip().strip("'")
         one.type(
             "for t in list(coro.all_threads.values()):\n"
-            f" if t.name.startswith('session') and t.name.split()[1] != '{mine}': t.raise_exception(ValueError('from one'))\n"
+            f" if t.name.startswith('session') and t.name.split()[1] != '{mine}':\n"
+            "  t.raise_exception(ValueError('from one'))\n"
         )
         assert one.works()
         # Theirs has ended, as any thread does that does not catch it.
@@ -324,19 +335,20 @@ def test_a_line_may_interrupt_the_threads_of_another_session(daemon):
             pass
 
 
-def test_what_a_line_spawns_prints_to_the_daemons_stdout(healthy):
+def test_what_a_line_spawns_prints_to_the_daemons_stdout(healthy: Any) -> None:
     with Typist(healthy) as one:
         assert one.type("x = coro.spawn(print, 'from a thread', flush=True)") == ""
         assert stdout_of(healthy, 1) == "from a thread\n"
         one.type("import threading")
         one.type(
-            "t = threading.Thread(target=print, args=('from an OS thread',), kwargs={'flush': True}); t.start(); t.join()"
+            "t = threading.Thread(target=print, args=('from an OS thread',), kwargs={'flush': True}); "
+            "t.start(); t.join()"
         )
         assert stdout_of(healthy, 1) == "from an OS thread\n"
         assert one.works()
 
 
-def test_two_sessions_print_at_once_and_each_to_its_own(healthy):
+def test_two_sessions_print_at_once_and_each_to_its_own(healthy: Any) -> None:
     with Typist(healthy) as one, Typist(healthy) as two:
         for typist, word in ((one, "one"), (two, "two")):
             typist.sock.sendall(f"for n in range(200): print('{word}', n); coro.yield_slice()\n\n".encode())
@@ -349,7 +361,7 @@ def test_two_sessions_print_at_once_and_each_to_its_own(healthy):
 # -- processes
 
 
-def test_a_forked_child_that_ends_at_once_leaves_the_parent_alone(healthy):
+def test_a_forked_child_that_ends_at_once_leaves_the_parent_alone(healthy: Any) -> None:
     with Typist(healthy) as one, Typist(healthy) as two, healthy.rpc() as rpc:
         rpc.call("hello")
         one.type("import os; pid = os.fork() or os._exit(5)")
@@ -359,7 +371,7 @@ def test_a_forked_child_that_ends_at_once_leaves_the_parent_alone(healthy):
     assert Path(healthy.path).exists()
 
 
-def test_a_forked_child_that_goes_on_serves_nobody(healthy):
+def test_a_forked_child_that_goes_on_serves_nobody(healthy: Any) -> None:
     with Typist(healthy) as one, Typist(healthy) as two:
         one.type("import os")
         before = two.type("len(os.listdir('/proc/self/fd'))")
@@ -374,7 +386,7 @@ def test_a_forked_child_that_goes_on_serves_nobody(healthy):
         assert not [child for child in Path(f"/proc/{healthy.pid}/task").glob("*/children") if child.read_text()]
 
 
-def test_a_forked_child_holds_no_socket_of_the_parents(healthy):
+def test_a_forked_child_holds_no_socket_of_the_parents(healthy: Any) -> None:
     """Or a peer would not see the end of its session."""
     with Typist(healthy) as one:
         one.type("import os; child = os.fork() or time.sleep(30)")
@@ -389,10 +401,11 @@ def test_a_forked_child_holds_no_socket_of_the_parents(healthy):
         assert one.type(f"os.kill({child}, 9); os.waitpid({child}, 0)[1]") == "9\n"
 
 
-def test_a_child_process_gets_none_of_the_backdoors_descriptors(healthy):
+def test_a_child_process_gets_none_of_the_backdoors_descriptors(healthy: Any) -> None:
     with Typist(healthy) as one:
         shown = one.type(
-            "import subprocess; print(subprocess.run(['ls', '/proc/self/fd'], close_fds=False, capture_output=True, text=True).stdout)"
+            "import subprocess; "
+            "print(subprocess.run(['ls', '/proc/self/fd'], close_fds=False, capture_output=True, text=True).stdout)"
         )
         numbers = [int(word) for word in shown.split() if word.isdigit()]
         # 0 to 2, the pipes, and the one that ls itself opened.
@@ -402,7 +415,7 @@ def test_a_child_process_gets_none_of_the_backdoors_descriptors(healthy):
 # -- the backdoor's own parts
 
 
-def test_a_closed_socket_of_its_own_ends_the_session_only(healthy):
+def test_a_closed_socket_of_its_own_ends_the_session_only(healthy: Any) -> None:
     with Typist(healthy) as one, Typist(healthy) as two:
         one.type("import __main__, os")
         mine = one.type("coro.current().name.split()[1]").strip().strip("'")
@@ -412,7 +425,7 @@ def test_a_closed_socket_of_its_own_ends_the_session_only(healthy):
         assert two.works()
 
 
-def test_a_closed_descriptor_of_another_session_ends_that_one_only(daemon):
+def test_a_closed_descriptor_of_another_session_ends_that_one_only(daemon: Any) -> None:
     with Typist(daemon) as one, Typist(daemon) as two:
         one.type("import __main__, os")
         theirs = two.type("coro.current().name.split()[1]").strip().strip("'")
@@ -445,7 +458,7 @@ def test_a_closed_descriptor_of_another_session_ends_that_one_only(daemon):
         "coro.backdoor.routing.leave = None",
     ],
 )
-def test_replaced_parts_of_the_backdoor_do_not_end_the_daemon(start_daemon, line):
+def test_replaced_parts_of_the_backdoor_do_not_end_the_daemon(start_daemon: Callable[..., Any], line: str) -> None:
     daemon = start_daemon(
         """
         def work():
@@ -460,23 +473,30 @@ def test_replaced_parts_of_the_backdoor_do_not_end_the_daemon(start_daemon, line
     )
     ticks = Path(f"{daemon.log_path}.ticks")
     with Typist(daemon) as one:
-        one.sock.sendall(f"import coro.backdoor; {line}\n".encode())
-        one.sock.sendall(b"6 * 7\n")
         one.sock.settimeout(0.2)
         try:
+            one.sock.sendall(f"import coro.backdoor; {line}\n".encode())
+            one.sock.sendall(b"6 * 7\n")
             while one.sock.recv(4096):
                 pass
         except OSError:
             pass
     # The console may be broken; the daemon is not: its own threads go on.
-    with daemon.connect() as sock:
-        sock.sendall(b"1\n")
+    newcomer = socket.socket(socket.AF_UNIX)
+    with newcomer:
+        if newcomer.connect_ex(daemon.path) == 0:
+            newcomer.settimeout(0.1)
+            try:
+                newcomer.sendall(b"\n1\n")
+                newcomer.recv(4096)
+            except OSError:
+                pass
     before = int(ticks.read_text() or 0)
     wait_until(lambda: int(ticks.read_text() or 0) > before + 5)
     assert daemon.process.poll() is None
 
 
-def test_a_closed_backdoor_ends_all_sessions_and_not_the_daemon(daemon):
+def test_a_closed_backdoor_ends_all_sessions_and_not_the_daemon(daemon: Any) -> None:
     with Typist(daemon) as one, Typist(daemon) as two:
         one.sock.sendall(b"import __main__; __main__.backdoor.close()\n")
         while one.sock.recv(4096):
@@ -491,7 +511,7 @@ def test_a_closed_backdoor_ends_all_sessions_and_not_the_daemon(daemon):
 # -- input, help, breakpoint
 
 
-def test_input_at_the_end_of_input_raises_eof_error(healthy):
+def test_input_at_the_end_of_input_raises_eof_error(healthy: Any) -> None:
     with healthy.connect() as sock:
         read_until(sock, b">>> ")
         sock.sendall(b"input('name? ')\n")
@@ -505,7 +525,7 @@ def test_input_at_the_end_of_input_raises_eof_error(healthy):
         assert b"EOFError" in rest
 
 
-def test_input_in_an_eval_whose_peer_is_gone(healthy):
+def test_input_in_an_eval_whose_peer_is_gone(healthy: Any) -> None:
     with healthy.rpc() as rpc:
         rpc.send("eval", code="input('name? ')")
         while rpc.receive().get("method") != "input":
@@ -514,14 +534,14 @@ def test_input_in_an_eval_whose_peer_is_gone(healthy):
         wait_until(lambda: len(rpc.call("sessions")) == 1)
 
 
-def test_reading_stdin_asks_the_session(healthy):
+def test_reading_stdin_asks_the_session(healthy: Any) -> None:
     with Typist(healthy) as one:
         one.sock.sendall(b"sys.stdin.readline()\nhello\n")
         assert b"'hello\\n'" in read_until(one.sock, b">>> ")
         assert one.works()
 
 
-def test_help_is_the_sessions_own(healthy):
+def test_help_is_the_sessions_own(healthy: Any) -> None:
     with Typist(healthy) as one:
         assert "join" in one.type("help(str.join)")
         one.sock.sendall(b"help()\n")
@@ -531,7 +551,7 @@ def test_help_is_the_sessions_own(healthy):
         assert one.works()
 
 
-def test_breakpoint_is_refused_with_a_hint(healthy):
+def test_breakpoint_is_refused_with_a_hint(healthy: Any) -> None:
     with Typist(healthy) as one:
         assert ":where" in one.type("breakpoint()")
         assert one.works()
@@ -541,9 +561,12 @@ def test_breakpoint_is_refused_with_a_hint(healthy):
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_lines_pasted_at_once_run_in_order_and_hold_up_nobody(healthy):
+def test_a_hundred_thousand_lines_pasted_at_once_run_in_order_and_hold_up_nobody(
+    healthy: Any, record_property: Callable[[str, object], None]
+) -> None:
     """They run at the pace of a guest, some thousand in a second; the rest waits at the sender."""
     with healthy.connect(60) as sock, healthy.rpc() as rpc:
+        rpc.call("hello")
         read_until(sock, b">>> ")
         rpc.eval("__import__('__main__').__dict__.update(worst_lag=0)")
         memory = healthy.resident_bytes()

@@ -254,7 +254,7 @@ for number in range(5000):
             until(lambda: len(daemon_sessions(daemon)) <= 2, 30)
 
     # The records of one ps, and what waits for the peer.
-    siege(daemon, attack, peak_mib=24, growth_mib=16)
+    siege(daemon, attack, peak_mib=24, growth_mib=10)
 
 
 def daemon_sessions(daemon: Any) -> list[dict[str, Any]]:
@@ -427,7 +427,7 @@ coro.spawn(many)
             # Not when the command is at its end, but when it may not run on.
             until(lambda: len(daemon_sessions(daemon)) <= 2, 2)
 
-    siege(daemon, attack, growth_mib=24)
+    siege(daemon, attack, growth_mib=10)
 
 
 # -- many

@@ -3,7 +3,6 @@
 import random
 import re
 import socket
-import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -81,7 +80,9 @@ def spinning(daemon: Any) -> str:
 
 
 @pytest.mark.parametrize("keys", [CTRL_C, TELNET_INTERRUPT, TELNET_BREAK], ids=["ctrl-c", "telnet-ip", "break"])
-def test_a_spinning_line_ends_within_the_stall_threshold(daemon, keys, record_property):
+def test_a_spinning_line_ends_within_the_stall_threshold(
+    daemon: Any, keys: bytes, record_property: Callable[[str, object], None]
+) -> None:
     took = []
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
@@ -100,11 +101,10 @@ def test_a_spinning_line_ends_within_the_stall_threshold(daemon, keys, record_pr
             sock.sendall(b"6 * 7\n")
             assert re.fullmatch(rb"42\r?\n>>> ", read_until(sock, b">>> "))
     record_property("interrupted_after_s", [round(one, 3) for one in took])
-    print(f"{keys!r}: median {statistics.median(took):.3f} s, worst {max(took):.3f} s")
     assert max(took) < STALL_THRESHOLD_S + 0.15
 
 
-def test_telnet_gets_its_timing_mark_before_the_interrupted_lines_output(daemon):
+def test_telnet_gets_its_timing_mark_before_the_interrupted_lines_output(daemon: Any) -> None:
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
         type_block(sock, spinning(daemon))
@@ -116,7 +116,9 @@ def test_telnet_gets_its_timing_mark_before_the_interrupted_lines_output(daemon)
         assert 0 <= shown.find(b"\xff\xfb\x06") < shown.find(b"interrupted by"), shown
 
 
-def test_cancel_ends_a_spinning_eval_and_says_so(daemon, record_property):
+def test_cancel_ends_a_spinning_eval_and_says_so(
+    daemon: Any, record_property: Callable[[str, object], None]
+) -> None:
     took = []
     with daemon.rpc() as rpc:
         for _ in range(5):
@@ -130,12 +132,11 @@ def test_cancel_ends_a_spinning_eval_and_says_so(daemon, record_property):
             assert rpc.wait(cancel)["result"]["value"] == {"cancelled": True}
             assert rpc.eval("1 + 1") == "2"
     record_property("cancelled_after_s", [round(one, 3) for one in took])
-    print(f"cancel: median {statistics.median(took):.3f} s, worst {max(took):.3f} s")
     assert max(took) < STALL_THRESHOLD_S + 0.15
 
 
 @pytest.mark.slow
-def test_cancel_of_another_request_does_not_end_a_spinning_eval(daemon):
+def test_cancel_of_another_request_does_not_end_a_spinning_eval(daemon: Any) -> None:
     with daemon.rpc() as rpc:
         number = rpc.send("eval", code=f"{mark(daemon, 'on')}\n{SPIN}")
         wait_running(daemon, "on")
@@ -146,7 +147,7 @@ def test_cancel_of_another_request_does_not_end_a_spinning_eval(daemon):
 
 
 @pytest.mark.slow
-def test_bytes_that_only_look_like_ctrl_c_do_not_end_a_spinning_line(daemon):
+def test_bytes_that_only_look_like_ctrl_c_do_not_end_a_spinning_line(daemon: Any) -> None:
     """A telnet client whose window becomes three lines high; a doubled 0xFF before 0xF4."""
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
@@ -167,7 +168,7 @@ def test_bytes_that_only_look_like_ctrl_c_do_not_end_a_spinning_line(daemon):
 
 
 @pytest.mark.slow
-def test_without_ctrl_c_the_eval_limit_ends_it_and_says_so(daemon):
+def test_without_ctrl_c_the_eval_limit_ends_it_and_says_so(daemon: Any) -> None:
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
         before = time.monotonic()
@@ -182,7 +183,7 @@ def test_without_ctrl_c_the_eval_limit_ends_it_and_says_so(daemon):
     assert "outcome=interrupted" in daemon.log()
 
 
-def test_the_eval_limit_can_be_set(start_daemon):
+def test_the_eval_limit_can_be_set(start_daemon: Callable[..., Any]) -> None:
     daemon = start_daemon('BACKDOOR["limits"] = coro.backdoor.Limits(eval_limit=0.3)')
     with daemon.rpc() as rpc:
         before = time.monotonic()
@@ -190,7 +191,7 @@ def test_the_eval_limit_can_be_set(start_daemon):
         assert time.monotonic() - before < 0.6
 
 
-def test_other_threads_go_on_after_a_spinning_line(daemon):
+def test_other_threads_go_on_after_a_spinning_line(daemon: Any) -> None:
     with daemon.rpc() as rpc:
         number = rpc.send("eval", code=f"{mark(daemon, 'on')}\n{SPIN}")
         wait_running(daemon, "on")
@@ -206,7 +207,7 @@ def test_other_threads_go_on_after_a_spinning_line(daemon):
         )
 
 
-def test_what_was_typed_before_ctrl_c_does_not_run_and_what_comes_after_does(daemon):
+def test_what_was_typed_before_ctrl_c_does_not_run_and_what_comes_after_does(daemon: Any) -> None:
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
         sock.sendall(b"ran = []\n")
@@ -237,7 +238,7 @@ def test_what_was_typed_before_ctrl_c_does_not_run_and_what_comes_after_does(dae
         "all(one == 0 for one in iter(int, 1))",
     ],
 )
-def test_ctrl_c_ends_a_line_wherever_it_waits(start_daemon, code):
+def test_ctrl_c_ends_a_line_wherever_it_waits(start_daemon: Callable[..., Any], code: str) -> None:
     daemon = start_daemon(
         """
         import os, threading
@@ -267,7 +268,7 @@ def test_ctrl_c_ends_a_line_wherever_it_waits(start_daemon, code):
             assert read_until(sock, b">>> ") == b"42\n>>> "
 
 
-def test_ctrl_c_in_input_ends_the_line(daemon):
+def test_ctrl_c_in_input_ends_the_line(daemon: Any) -> None:
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
         sock.sendall(b"input('name? ')\n")
@@ -278,7 +279,7 @@ def test_ctrl_c_in_input_ends_the_line(daemon):
         assert read_until(sock, b">>> ") == b"42\n>>> "
 
 
-def test_cancel_in_input_ends_the_eval(daemon):
+def test_cancel_in_input_ends_the_eval(daemon: Any) -> None:
     with daemon.rpc() as rpc:
         number = rpc.send("eval", code="input('name? ')")
         while rpc.receive().get("method") != "input":
@@ -288,7 +289,7 @@ def test_cancel_in_input_ends_the_eval(daemon):
         assert rpc.eval("1 + 1") == "2"
 
 
-def test_ctrl_c_in_a_print_that_nobody_reads_ends_the_line(daemon):
+def test_ctrl_c_in_a_print_that_nobody_reads_ends_the_line(daemon: Any) -> None:
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
         type_block(sock, f"if True:\n {mark(daemon, 'on')}\n while True: print('x' * 10000)")
@@ -297,7 +298,7 @@ def test_ctrl_c_in_a_print_that_nobody_reads_ends_the_line(daemon):
             rpc.call("hello")
             wait_until(lambda: [one for one in rpc.call("sessions") if one["waiting_bytes"] > 0])
             sock.sendall(CTRL_C)
-            wait_until(lambda: [one for one in rpc.call("sessions") if one["kind"] == "text"][0]["running"] is None)
+            wait_until(lambda: not [one for one in rpc.call("sessions") if "print" in (one["running"] or "")])
         shown = b""
         while b"interrupted by Ctrl-C" not in shown:
             shown = shown[-100:] + sock.recv(1 << 20)
@@ -307,7 +308,7 @@ def test_ctrl_c_in_a_print_that_nobody_reads_ends_the_line(daemon):
         assert read_until(sock, b"42\n>>> ").endswith(b"42\n>>> ")
 
 
-def test_ctrl_c_at_an_idle_prompt_forgets_the_block_only(daemon):
+def test_ctrl_c_at_an_idle_prompt_forgets_the_block_only(daemon: Any) -> None:
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
         sock.sendall(b"if True:\n")
@@ -322,8 +323,10 @@ def test_ctrl_c_at_an_idle_prompt_forgets_the_block_only(daemon):
 
 
 @pytest.mark.slow
-def test_code_that_catches_everything_is_struck_again_and_again(daemon):
-    """`except BaseException: pass` in a loop outlives each strike; what ends it is a strike outside of the `try`."""
+def test_code_that_catches_everything_is_struck_again_and_again(
+    daemon: Any, record_property: Callable[[str, object], None]
+) -> None:
+    """`except BaseException: pass` in a loop outlives the strikes but one that falls outside of the `try`."""
     with daemon.rpc(30) as rpc:
         code = f"{mark(daemon, 'on')}\ncaught = 0\nwhile True:\n try: pass\n except BaseException: caught += 1"
         number = rpc.send("eval", code=code)
@@ -331,12 +334,12 @@ def test_code_that_catches_everything_is_struck_again_and_again(daemon):
         rpc.send("cancel", id=number)
         answer = rpc.wait(number)
         assert "interrupted by Ctrl-C" in answer["result"]["value"]["error"]
-        print("caught", rpc.eval("caught"))
+        record_property("caught", rpc.eval("caught"))
         assert rpc.eval("1 + 1") == "2"
 
 
 @pytest.mark.slow
-def test_code_that_swallows_a_dozen_interrupts_ends_at_last(daemon):
+def test_code_that_swallows_a_dozen_interrupts_ends_at_last(daemon: Any) -> None:
     with daemon.rpc(30) as rpc:
         # On CPython 3.11 and 3.12 what a handler raises may escape the innermost `try`: then the line ends sooner.
         code = (
@@ -348,18 +351,18 @@ def test_code_that_swallows_a_dozen_interrupts_ends_at_last(daemon):
         before = time.monotonic()
         rpc.send("cancel", id=number)
         answer = rpc.wait(number)
-        print(f"12 interrupts swallowed in {time.monotonic() - before:.2f} s")
         assert time.monotonic() - before < 3
         assert rpc.eval("caught") == "12" or "interrupted" in (answer["result"]["value"]["error"] or "")
         assert rpc.eval("1 + 1") == "2"
 
 
-def test_a_shielded_line_that_waits_is_interrupted_when_the_shield_ends(daemon):
+def test_a_shielded_line_that_waits_is_interrupted_when_the_shield_ends(daemon: Any) -> None:
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
         type_block(
             sock,
-            f"done = []\n\nwith coro.shielded():\n {mark(daemon, 'on')}\n coro.sleep_relative(0.5)\n done.append(1)",
+            "done = []\n\nwith coro.shielded():\n"
+            f" {mark(daemon, 'on')}\n coro.sleep_relative(0.5)\n done.append(1)",
         )
         wait_running(daemon, "on")
         sock.sendall(CTRL_C)
@@ -374,7 +377,7 @@ def test_a_shielded_line_that_waits_is_interrupted_when_the_shield_ends(daemon):
         assert b"Interrupted" not in read_until(sock, b"42\n>>> ")
 
 
-def test_a_shielded_line_that_spins_is_interrupted_all_the_same(daemon):
+def test_a_shielded_line_that_spins_is_interrupted_all_the_same(daemon: Any) -> None:
     with daemon.rpc() as rpc:
         code = f"with coro.shielded():\n {mark(daemon, 'on')}\n while True: pass"
         number = rpc.send("eval", code=code)
@@ -388,7 +391,7 @@ def test_a_shielded_line_that_spins_is_interrupted_all_the_same(daemon):
 
 
 @pytest.mark.slow
-def test_lines_interrupted_two_hundred_times_never_hit_another_thread(start_daemon):
+def test_lines_interrupted_two_hundred_times_never_hit_another_thread(start_daemon: Callable[..., Any]) -> None:
     daemon = start_daemon(BYSTANDERS)
     dice = random.Random(1)
     lines = [
@@ -441,8 +444,8 @@ def test_lines_interrupted_two_hundred_times_never_hit_another_thread(start_daem
 
 
 @pytest.mark.slow
-def test_interrupts_at_the_very_edge_of_a_line_hit_nothing_else(daemon):
-    """Ctrl-C in the same moment as a line that ends at once: it ends the line, or is told at the prompt, or nothing."""
+def test_interrupts_at_the_very_edge_of_a_line_hit_nothing_else(daemon: Any) -> None:
+    """Ctrl-C in the moment in which a line ends: it ends the line, or is told at the prompt, or nothing."""
     with daemon.connect() as sock:
         read_until(sock, b">>> ")
         dice = random.Random(2)
@@ -466,12 +469,13 @@ def test_interrupts_at_the_very_edge_of_a_line_hit_nothing_else(daemon):
         assert {"worker-0", "worker-1", "worker-2", "ticker"} <= {thread["name"] for thread in rpc.call("ps")}
 
 
-def test_a_native_thread_of_a_line_is_not_hit(daemon):
+def test_a_native_thread_of_a_line_is_not_hit(daemon: Any) -> None:
     with daemon.rpc() as rpc:
         rpc.eval("import threading")
         rpc.eval("seen = []")
         code = (
-            "def run():\n try:\n  d = time.monotonic() + 0.6\n  while time.monotonic() < d: pass\n  seen.append('end')\n"
+            "def run():\n try:\n  d = time.monotonic() + 0.6\n"
+            "  while time.monotonic() < d: pass\n  seen.append('end')\n"
             " except BaseException as e: seen.append(e)\n"
             f"threading.Thread(target=run).start()\n{mark(daemon, 'on')}\n{SPIN}"
         )
@@ -485,7 +489,7 @@ def test_a_native_thread_of_a_line_is_not_hit(daemon):
 # -- where it cannot be done
 
 
-def test_a_loop_in_another_os_thread_warns_and_does_everything_else(start_daemon):
+def test_a_loop_in_another_os_thread_warns_and_does_everything_else(start_daemon: Callable[..., Any]) -> None:
     daemon = start_daemon(
         """
         import threading
@@ -519,7 +523,7 @@ def test_a_loop_in_another_os_thread_warns_and_does_everything_else(start_daemon
     daemon.process.kill()
 
 
-def test_a_signal_handler_of_the_applications_is_left_alone(start_daemon):
+def test_a_signal_handler_of_the_applications_is_left_alone(start_daemon: Callable[..., Any]) -> None:
     daemon = start_daemon(
         """
         import signal
@@ -545,7 +549,7 @@ def test_a_signal_handler_of_the_applications_is_left_alone(start_daemon):
         assert "Ctrl-C" in str(answer)
 
 
-def test_the_signal_is_given_back_when_the_backdoor_closes(start_daemon):
+def test_the_signal_is_given_back_when_the_backdoor_closes(start_daemon: Callable[..., Any]) -> None:
     daemon = start_daemon()
     with daemon.rpc() as rpc:
         rpc.eval("import signal")

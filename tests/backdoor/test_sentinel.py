@@ -170,7 +170,7 @@ def culprit_of(victim: Victim) -> dict[str, Any]:
 # -- who is answered
 
 
-def test_new_connections_are_answered_during_a_stall_and_name_the_culprit(victim):
+def test_new_connections_are_answered_during_a_stall_and_name_the_culprit(victim: Victim) -> None:
     victim.hold()
     with victim.daemon.rpc() as rpc:
         hello = result(rpc, "hello")
@@ -202,7 +202,7 @@ def test_new_connections_are_answered_during_a_stall_and_name_the_culprit(victim
         assert check["value"]["loop"]["stalled_s"] >= 0.25
 
 
-def test_groups_and_all_stacks_and_unknown_threads_during_a_stall(victim):
+def test_groups_and_all_stacks_and_unknown_threads_during_a_stall(victim: Victim) -> None:
     victim.hold()
     with victim.daemon.rpc() as rpc:
         assert result(rpc, "where", target="all")["answered_by"] == "sentinel"
@@ -214,7 +214,7 @@ def test_groups_and_all_stacks_and_unknown_threads_during_a_stall(victim):
         assert rpc.error("info")["code"] == -32602
 
 
-def test_healthz_is_answered_during_a_stall(victim):
+def test_healthz_is_answered_during_a_stall(victim: Victim) -> None:
     victim.hold()
     status, health = get(victim.daemon.path)
     assert health["answered_by"] == "sentinel"
@@ -222,7 +222,7 @@ def test_healthz_is_answered_during_a_stall(victim):
     assert status == (503 if health["status"] == "critical" else 200)
 
 
-def test_a_text_connection_is_served_during_a_stall(victim):
+def test_a_text_connection_is_served_during_a_stall(victim: Victim) -> None:
     victim.hold()
     with victim.daemon.connect() as sock:
         greeting = read_until(sock, b"stalled> ")
@@ -241,7 +241,7 @@ def test_a_text_connection_is_served_during_a_stall(victim):
         assert read_until(sock, b">>> ").endswith(b"42\n>>> ")
 
 
-def test_connections_from_before_the_stall_are_answered(victim):
+def test_connections_from_before_the_stall_are_answered(victim: Victim) -> None:
     with victim.daemon.rpc() as rpc, victim.daemon.connect() as text:
         rpc.call("hello")
         read_until(text, b">>> ")
@@ -256,7 +256,7 @@ def test_connections_from_before_the_stall_are_answered(victim):
         assert b"2\n>>> " in read_until(text, b">>> ")
 
 
-def test_tcp_connections_are_answered_during_a_stall(start_victim):
+def test_tcp_connections_are_answered_during_a_stall(start_victim: Callable[..., Victim]) -> None:
     victim = start_victim('BACKDOOR["port"] = 0')
     victim.hold()
     with victim.daemon.connect_tcp() as sock:
@@ -264,7 +264,7 @@ def test_tcp_connections_are_answered_during_a_stall(start_victim):
         assert json.loads(read_until(sock, b"\n"))["result"]["answered_by"] == "sentinel"
 
 
-def test_a_slow_typist_and_a_half_request_are_no_matter(victim):
+def test_a_slow_typist_and_a_half_request_are_no_matter(victim: Victim) -> None:
     victim.hold()
     with victim.daemon.connect() as sock:
         request = b'{"jsonrpc": "2.0", "id": 1, "method": "ps"}\n'
@@ -282,7 +282,7 @@ def test_a_slow_typist_and_a_half_request_are_no_matter(victim):
 # -- what waits for the loop
 
 
-def test_what_does_not_look_waits_and_is_answered_in_order_after_the_stall(victim):
+def test_what_does_not_look_waits_and_is_answered_in_order_after_the_stall(victim: Victim) -> None:
     victim.hold()
     with victim.daemon.rpc() as rpc:
         rpc.call("hello")
@@ -298,7 +298,7 @@ def test_what_does_not_look_waits_and_is_answered_in_order_after_the_stall(victi
         assert [answer["id"] for answer in answers] == sorted(numbers)
 
 
-def test_requests_that_wait_are_neither_lost_nor_done_twice(victim):
+def test_requests_that_wait_are_neither_lost_nor_done_twice(victim: Victim) -> None:
     victim.daemon.eval("order = []")
     victim.hold()
     with victim.daemon.rpc() as rpc:
@@ -316,7 +316,7 @@ def test_requests_that_wait_are_neither_lost_nor_done_twice(victim):
         assert rpc.eval("order") == str(list(range(50)))
 
 
-def test_a_line_typed_during_a_stall_runs_once_afterwards(victim):
+def test_a_line_typed_during_a_stall_runs_once_afterwards(victim: Victim) -> None:
     with victim.daemon.connect() as sock:
         read_until(sock, b">>> ")
         sock.sendall(b"typed = []\n")
@@ -334,7 +334,7 @@ def test_a_line_typed_during_a_stall_runs_once_afterwards(victim):
         assert b"[1]" in read_until(sock, b">>> ")
 
 
-def test_a_peer_that_goes_away_during_a_stall_is_no_matter(victim):
+def test_a_peer_that_goes_away_during_a_stall_is_no_matter(victim: Victim) -> None:
     victim.hold()
     for _ in range(5):
         with victim.daemon.rpc() as rpc:
@@ -348,8 +348,8 @@ def test_a_peer_that_goes_away_during_a_stall_is_no_matter(victim):
         wait_until(lambda: len(rpc.call("sessions")) == 2)
 
 
-def test_a_peer_that_does_not_read_gets_the_rest_after_the_stall(start_victim):
-    victim = start_victim("for n in range(3000): coro.spawn(coro.sleep_relative, 600, thread_name=f't{n}')")
+def test_a_peer_that_does_not_read_gets_the_rest_after_the_stall(start_victim: Callable[..., Victim]) -> None:
+    victim = start_victim("for n in range(1500): coro.spawn(coro.sleep_relative, 600, thread_name=f't{n}')")
     victim.hold()
     with victim.daemon.connect() as sock, victim.daemon.rpc() as rpc:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -362,29 +362,28 @@ def test_a_peer_that_does_not_read_gets_the_rest_after_the_stall(start_victim):
         with sock.makefile("rb") as lines:
             answers = [json.loads(lines.readline()) for _ in range(3)]
     assert [answer["id"] for answer in answers] == [0, 1, 2]
-    assert all(len(answer["result"]["value"]) >= 3000 for answer in answers)
+    assert all(len(answer["result"]["value"]) >= 1500 for answer in answers)
 
 
 # -- kinds of stalls
 
 
-@pytest.mark.parametrize(("what", "function"), [("in_sleep", "in_sleep"), ("spin", "spin")])
-def test_the_culprit_is_named_whether_it_spins_or_sits_in_a_call(victim, what, function):
-    victim.hold(what)
+def test_a_thread_that_sleeps_without_the_gil_is_the_culprit(victim: Victim) -> None:
+    victim.hold("in_sleep")
     with victim.daemon.rpc() as rpc:
         assert result(rpc, "check")["answered_by"] == "sentinel"
     culprit = culprit_of(victim)
     assert culprit["name"] == "culprit"
-    assert function in victim.place(culprit)
+    assert "in_sleep" in victim.place(culprit)
 
 
-def test_a_thread_that_waits_for_a_lock_is_the_culprit(victim):
+def test_a_thread_that_waits_for_a_lock_is_the_culprit(victim: Victim) -> None:
     victim.hold("in_lock", 1.0)
     culprit = culprit_of(victim)
     assert "in_lock" in victim.place(culprit)
 
 
-def test_a_thread_in_a_system_call_is_interrupted(victim):
+def test_a_thread_in_a_system_call_is_interrupted(victim: Victim) -> None:
     victim.hold("in_read")
     with victim.daemon.rpc() as rpc:
         (number,) = [thread["id"] for thread in result(rpc, "ps")["value"] if thread["name"] == "culprit"]
@@ -393,7 +392,7 @@ def test_a_thread_in_a_system_call_is_interrupted(victim):
         assert "Interrupted" in rpc.eval("ended")
 
 
-def test_a_stall_in_a_handler_names_the_loop_and_the_function(start_victim):
+def test_a_stall_in_a_handler_names_the_loop_and_the_function(start_victim: Callable[..., Victim]) -> None:
     victim = start_victim("""
 reader, writer = os.pipe()
 os.set_blocking(reader, False)
@@ -416,7 +415,7 @@ coro.spawn(set_it)
         assert "spin" in victim.place(health["loop"]["culprit"])
 
 
-def test_a_long_collection_is_told_apart(start_victim):
+def test_a_long_collection_is_told_apart(start_victim: Callable[..., Victim]) -> None:
     victim = start_victim("""
 import coro.collector
 def collect():
@@ -442,7 +441,7 @@ def collect():
     assert victim.told() <= 2
 
 
-def test_many_short_slices_that_add_up_name_the_three_that_ran_longest(start_daemon):
+def test_many_short_slices_that_add_up_name_the_three_that_ran_longest(start_daemon: Callable[..., Any]) -> None:
     daemon = start_daemon(
         CULPRIT
         + """
@@ -470,7 +469,7 @@ def rush():
     assert all(culprit["name"].startswith("greedy-") for culprit in longest["culprits"]), longest
 
 
-def test_a_call_that_keeps_the_gil_is_told_of_afterwards(victim):
+def test_a_call_that_keeps_the_gil_is_told_of_afterwards(victim: Victim) -> None:
     with victim.daemon.rpc() as rpc, victim.daemon.rpc() as other:
         rpc.call("hello")
         other.call("hello")
@@ -488,7 +487,7 @@ def test_a_call_that_keeps_the_gil_is_told_of_afterwards(victim):
         assert rpc.eval("1 + 1") == "2"
 
 
-def test_a_stopped_process_has_no_stall_and_its_lag_is_not_poisoned(victim):
+def test_a_stopped_process_has_no_stall_and_its_lag_is_not_poisoned(victim: Victim) -> None:
     with victim.daemon.rpc() as rpc:
         # Samples of lag begin two seconds after the start.
         wait_until(lambda: rpc.call("lag")["windows"][0]["turns"] > 0)
@@ -508,7 +507,7 @@ def test_a_stopped_process_has_no_stall_and_its_lag_is_not_poisoned(victim):
     assert "was held up" not in victim.daemon.log()
 
 
-def test_a_process_that_is_stopped_during_a_stall_goes_on(victim):
+def test_a_process_that_is_stopped_during_a_stall_goes_on(victim: Victim) -> None:
     victim.hold()
     victim.daemon.signal(signal.SIGSTOP)
     time.sleep(0.7)
@@ -519,7 +518,7 @@ def test_a_process_that_is_stopped_during_a_stall_goes_on(victim):
     assert victim.daemon.eval("1 + 1") == "2"
 
 
-def test_an_idle_loop_is_no_stall(start_daemon):
+def test_an_idle_loop_is_no_stall(start_daemon: Callable[..., Any]) -> None:
     daemon = start_daemon("")
     with daemon.rpc() as rpc:
         rpc.call("hello")
@@ -531,7 +530,7 @@ def test_an_idle_loop_is_no_stall(start_daemon):
 # -- records and reports
 
 
-def test_a_stall_is_told_once_on_stderr_and_logged_by_the_loop_afterwards(victim):
+def test_a_stall_is_told_once_on_stderr_and_logged_by_the_loop_afterwards(victim: Victim) -> None:
     victim.hold()
     with victim.daemon.rpc() as rpc:
         wait_until(lambda: result(rpc, "lag")["value"]["current_s"] > 0.8)
@@ -550,7 +549,7 @@ def test_a_stall_is_told_once_on_stderr_and_logged_by_the_loop_afterwards(victim
     assert "'culprit'" in logged[0] and "coro.backdoor WARNING" in logged[0]
 
 
-def test_a_daemon_whose_stderr_is_full_is_watched_all_the_same(start_victim):
+def test_a_daemon_whose_stderr_is_full_is_watched_all_the_same(start_victim: Callable[..., Victim]) -> None:
     victim = start_victim()
     victim.daemon.eval("os.dup2(os.open('/dev/full', os.O_WRONLY), 2)")
     victim.begin("spin")
@@ -562,7 +561,7 @@ def test_a_daemon_whose_stderr_is_full_is_watched_all_the_same(start_victim):
         assert rpc.eval("1 + 1") == "2"
 
 
-def test_a_daemon_whose_stderr_nobody_reads_is_watched_all_the_same(start_victim):
+def test_a_daemon_whose_stderr_nobody_reads_is_watched_all_the_same(start_victim: Callable[..., Victim]) -> None:
     victim = start_victim("""
 def fill_stderr():
     global pipe
@@ -584,9 +583,11 @@ def fill_stderr():
         assert result(rpc, "check")["answered_by"] == "sentinel"
         victim.stop.touch()
         assert rpc.eval("1 + 1") == "2"
+    # It could not print its last words.
+    victim.daemon.process.kill()
 
 
-def test_the_stall_threshold_is_live(victim):
+def test_the_stall_threshold_is_live(victim: Victim) -> None:
     with victim.daemon.rpc() as rpc:
         rpc.call("set", setting="stall-threshold", value=5)
         victim.begin("time.sleep", 0.5)
@@ -600,7 +601,7 @@ def test_the_stall_threshold_is_live(victim):
 # -- interrupting from the sentinel
 
 
-def test_the_spinning_thread_is_interrupted_by_rpc(victim):
+def test_the_spinning_thread_is_interrupted_by_rpc(victim: Victim) -> None:
     victim.hold()
     with victim.daemon.rpc() as rpc:
         ps = result(rpc, "ps")["value"]
@@ -621,7 +622,7 @@ def test_the_spinning_thread_is_interrupted_by_rpc(victim):
         assert rpc.call("stalls")[0]["interrupted"]
 
 
-def test_the_spinning_thread_is_interrupted_from_a_text_session(victim):
+def test_the_spinning_thread_is_interrupted_from_a_text_session(victim: Victim) -> None:
     number = victim.daemon.eval("worker.id")
     victim.hold()
     with victim.daemon.connect() as sock:
@@ -632,7 +633,7 @@ def test_the_spinning_thread_is_interrupted_from_a_text_session(victim):
     assert "Interrupted" in victim.daemon.eval("ended")
 
 
-def test_an_observer_may_look_but_not_interrupt_during_a_stall(start_victim):
+def test_an_observer_may_look_but_not_interrupt_during_a_stall(start_victim: Callable[..., Victim]) -> None:
     victim = start_victim("""
 def degrade():
     backdoor.host.roles._by_uid[os.geteuid()] = "observe"
@@ -654,7 +655,7 @@ def degrade():
         wait_until(lambda: "returned" in former.eval("ended"))
 
 
-def test_who_needs_a_token_gets_nothing_without_it_during_a_stall(start_victim):
+def test_who_needs_a_token_gets_nothing_without_it_during_a_stall(start_victim: Callable[..., Victim]) -> None:
     victim = start_victim("""
 fd = os.open(sys.argv[1] + ".token", os.O_CREAT | os.O_WRONLY, 0o600)
 os.write(fd, b"secret" * 6)
@@ -686,7 +687,7 @@ def forget_uids():
 # -- checks
 
 
-def test_a_check_whose_application_check_is_slow_is_answered_in_time_once(start_daemon):
+def test_a_check_whose_application_check_is_slow_is_answered_in_time_once(start_daemon: Callable[..., Any]) -> None:
     daemon = start_daemon(
         """
         @coro.backdoor.check
@@ -704,7 +705,9 @@ def test_a_check_whose_application_check_is_slow_is_answered_in_time_once(start_
         assert rpc.notifications == []
 
 
-def test_a_check_whose_application_check_blocks_the_loop_is_answered_by_the_sentinel(start_daemon):
+def test_a_check_whose_application_check_blocks_the_loop_is_answered_by_the_sentinel(
+    start_daemon: Callable[..., Any],
+) -> None:
     daemon = start_daemon(
         """
         @coro.backdoor.check
@@ -719,11 +722,12 @@ def test_a_check_whose_application_check_blocks_the_loop_is_answered_by_the_sent
         assert answer["answered_by"] == answer["value"]["answered_by"] == "sentinel"
         assert "blocks" in [check["name"] for check in answer["value"]["checks"]]
         assert rpc.eval("1 + 1") == "2"
-    status, health = get(daemon.path)
-    assert health["answered_by"] == "sentinel"
+    assert get(daemon.path)[1]["answered_by"] == "sentinel"
 
 
-def test_a_check_in_a_loop_that_turns_too_slowly_is_answered_by_the_sentinel(start_daemon):
+def test_a_check_in_a_loop_that_turns_too_slowly_is_answered_by_the_sentinel(
+    start_daemon: Callable[..., Any],
+) -> None:
     daemon = start_daemon(
         CULPRIT
         + """
@@ -735,7 +739,7 @@ def greedy():
 until_when = 0
 def rush():
     global until_when
-    until_when = time.monotonic() + 3
+    until_when = time.monotonic() + 1.5
     for number in range(20):
         coro.spawn(greedy, thread_name=f"greedy-{number}")
 """
@@ -755,7 +759,9 @@ def rush():
 
 
 @pytest.mark.slow
-def test_ten_thousand_threads_by_the_sentinel(start_victim, record_property):
+def test_ten_thousand_threads_by_the_sentinel(
+    start_victim: Callable[..., Victim], record_property: Callable[[str, object], None]
+) -> None:
     victim = start_victim("for n in range(10000): coro.spawn(coro.sleep_relative, 600, thread_name=f't{n}')")
     with victim.daemon.rpc(60) as rpc:
         wait_until(lambda: rpc.eval("len(coro.all_threads) > 10000") == "True")
@@ -765,12 +771,11 @@ def test_ten_thousand_threads_by_the_sentinel(start_victim, record_property):
             answer = result(rpc, "ps")
             took = time.monotonic() - before
             record_property(f"ps_{what}_s", round(took, 3))
-            print(f"ps of 10 000 threads, loop in {what}: {took:.2f} s")
             assert answer["answered_by"] == "sentinel"
             assert len(answer["value"]) > 10_000
             before = time.monotonic()
             assert result(rpc, "check")["answered_by"] == "sentinel"
-            print(f"check: {time.monotonic() - before:.3f} s")
+            record_property(f"check_{what}_s", round(time.monotonic() - before, 3))
             assert time.monotonic() - before < 1.0
             victim.stop.touch()
             wait_until(lambda: result(rpc, "check")["answered_by"] == "loop")
@@ -781,7 +786,9 @@ def test_ten_thousand_threads_by_the_sentinel(start_victim, record_property):
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
-def test_every_request_is_answered_exactly_once_through_many_stalls(start_daemon):
+def test_every_request_is_answered_exactly_once_through_many_stalls(
+    start_daemon: Callable[..., Any], record_property: Callable[[str, object], None]
+) -> None:
     daemon = start_daemon(
         CULPRIT
         + """
@@ -798,7 +805,7 @@ def stalls():
 coro.spawn(stalls, thread_name="culprit")
 """
     )
-    deadline = time.monotonic() + 8
+    deadline = time.monotonic() + 6
     faults: list[str] = []
     counts = {"loop": 0, "sentinel": 0}
 
@@ -844,7 +851,7 @@ coro.spawn(stalls, thread_name="culprit")
         client.start()
     for client in clients:
         client.join()
-    print(counts)
+    record_property("answers", counts)
     assert faults == []
     assert "Traceback" not in daemon.errors(), daemon.errors()
     assert "Traceback" not in daemon.log(), daemon.log()
