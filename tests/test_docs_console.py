@@ -6,8 +6,9 @@ with it, and what follows is what it prints.  Commands run in bash, with $PID se
 exit with 0; a block that shows another exit code shows it itself, by `echo "exit $?"`.
 
 What is printed is compared line by line, but for what differs from run to run: numbers with their units, addresses,
-moments, pauses of the garbage collector and the directories of paths.  A line `...` stands for any lines.  A comment
-before a block changes that:
+moments, pauses of the garbage collector and the directories of paths.  A line `...` stands for any lines.
+
+A comment before a block changes that:
 
 `<!-- console: after 1.5 s -->` waits so long before the block.
 `<!-- console: typed -->` the command is a session: what stands behind its prompts is typed at a terminal.
