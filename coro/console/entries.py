@@ -156,6 +156,9 @@ class Entries:
             value = self._converse(command.name, params_of(command, arguments))["value"]
         print_result(command, arguments, value, as_json=options.json)
         sys.stdout.flush()
+        if command.name == "exit-daemon":
+            # It goes by our own wish: nobody waits for its return.
+            raise Leave
 
     def _described(self, name: object) -> list[Any]:
         from coro.wire.described import command_record

@@ -188,12 +188,14 @@ def attach(daemon: Daemon, worms: int) -> int:
     former = signal.signal(signal.SIGINT, lambda number, frame: None)
     console = subprocess.Popen(coro_command("attach"), env=environment(daemon))
     try:
-        while (status := wait(console, 0.2)) is None:
-            if daemon.process.poll() is not None:
-                # It would wait for the daemon to be started again.
-                print("\nThe daemon has ended by itself.", flush=True)
-                return daemon.process.returncode
-        return status
+        while (status := wait(console, 0.2)) is None and daemon.process.poll() is None:
+            pass
+        # Told to exit, the daemon is on its way out when the console has left already.
+        ended = wait(daemon.process, 0.5)
+        if ended is not None:
+            print("\nThe daemon has ended by itself.", flush=True)
+            return ended
+        return status or 0
     finally:
         if console.poll() is None:
             console.terminate()
