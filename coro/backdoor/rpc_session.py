@@ -18,25 +18,24 @@ from coro.backdoor import completion
 from coro.backdoor.checking import check_parameters, health_in_time
 from coro.backdoor.commands import CommandError, find, known_commands
 from coro.backdoor.connection import FLOOD_DUTY, FLOOD_SLICE_NS, ConnectionLost
-from coro.backdoor.evaluation import Evaluator, Incomplete, LeaveSession, LineInterrupted, Outcome
-from coro.backdoor.executing import NotAllowed, run_code, run_command, running_line
+from coro.backdoor.evaluation import LeaveSession, LineInterrupted
+from coro.backdoor.executing import NotAllowed
 from coro.backdoor.inbound import Refused, RpcLine
 from coro.backdoor.interrupting import strikes
 from coro.backdoor.json_lines import Request, RequestError, RequestId, parse_request
-from coro.backdoor.line_sink import LineSink
 from coro.backdoor.pace import Pace
-from coro.backdoor.rpc_messages import answer, describe, failure, hello_value, notification
+from coro.backdoor.rpc_evaluation import RpcEvaluation
+from coro.backdoor.rpc_messages import answer, failure, hello_value
 from coro.backdoor.session import Session
 from coro.backdoor.speech import Speech
 from coro.backdoor.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
 from coro.backdoor.tokens import matches
 from coro.exceptions import TimeoutError
 from coro.fifo import fifo
-from coro.records import EvaluationRecord
 from coro.runtime import spawn
 from coro.scheduler import scheduler
 from coro.wire.arguments import UsageError, check
-from coro.wire.encode import DecodeError, loads_limited, to_plain
+from coro.wire.encode import DecodeError, loads_limited
 from coro.wire.protocol import (
     CANCELLED,
     COMMAND_FAILED,
@@ -74,17 +73,13 @@ class RpcSession:
         self.host = session.host
         self.connection = session.connection
         self.speech = Speech(session)
-        self.sink = LineSink(self.output)
-        self.evaluator: Evaluator | None = None
+        self._evaluation = RpcEvaluation(session, self.speech)
         self._requests = fifo()
         # Requests that are not answered yet, those that wait included.
         self._open: dict[RequestId, Request] = {}
-        self._running: RequestId | None = None
         self._cancelled: set[RequestId] = set()
         self._worker: Any = None
         self._checks = 0
-        self._inputs = fifo()
-        self._inputs_ended = False
         self._subscriptions = Subscriptions(session, self.speech)
         self._quick: dict[str, Callable[[dict[str, Any]], Any]] = {
             "hello": self._hello,
@@ -139,9 +134,7 @@ class RpcSession:
         worker = self._worker
         if worker is None or worker.dead:
             return
-        # An input() that waits, or comes, gets none.
-        self._inputs_ended = True
-        self._inputs.push(None)
+        self._evaluation.end_input()
         if patient:
             self._requests.push(None)
             try:
@@ -236,15 +229,15 @@ class RpcSession:
             # The sentinel may have interrupted it meanwhile.
             return {"cancelled": number == self.session.cancelled_id}
         self._cancelled.add(number)
-        if number == self._running and self.session.line is not None:
+        if number == self.session.request_id and self.session.line is not None:
             strikes.interrupt_line(self.session.line, "Ctrl-C")
         return {"cancelled": True}
 
     def _input_came(self, params: dict[str, Any]) -> dict[str, bool]:
-        wanted = params.get("id") == self._running
+        wanted = params.get("id") == self.session.request_id
         if wanted:
             text = params.get("text")
-            self._inputs.push(text if isinstance(text, str) and not params.get("eof") else None)
+            self._evaluation.give_input(text if isinstance(text, str) and not params.get("eof") else None)
         return {"accepted": wanted}
 
     def _complete(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -253,7 +246,7 @@ class RpcSession:
             raise _RpcFailure(INVALID_PARAMS, "complete needs a text and, if any, a cursor")
         if not self.session.may("eval") or not self.host.eval_allowed:
             return {"start": 0, "candidates": [], "truncated": False}
-        evaluator = self._evaluator()
+        evaluator = self._evaluation.evaluator
         found = completion.complete(
             text, len(text) if cursor is None else cursor, evaluator.namespace, evaluator.names
         )
@@ -262,17 +255,6 @@ class RpcSession:
             "candidates": [{"text": candidate, "kind": kind} for candidate, kind in found.candidates],
             "truncated": found.truncated,
         }
-
-    def _evaluator(self) -> Evaluator:
-        if self.evaluator is None:
-            self.evaluator = Evaluator(
-                self.host.namespace,
-                self.sink,
-                read_line=self._ask,
-                label=self.session.name,
-                max_repr_bytes=self.host.limits.repr_bytes,
-            )
-        return self.evaluator
 
     # -- checks
 
@@ -322,11 +304,11 @@ class RpcSession:
                     pace.restart()
                 if request is None:
                     return
-                self._running = self.session.request_id = request.id
+                self.session.request_id = request.id
                 try:
                     self._answer(request)
                 finally:
-                    self._running = self.session.request_id = None
+                    self.session.request_id = None
                     self._open.pop(request.id, None)
                     self._cancelled.discard(request.id)
         except ConnectionLost as lost:
@@ -337,17 +319,13 @@ class RpcSession:
             if os.getpid() != self.host.pid:
                 # The code forked, and this is the child, with nobody to talk to.
                 os._exit(0)
-            if self.evaluator is not None:
-                self.evaluator.close()
+            self._evaluation.close()
 
     def _answer(self, request: Request) -> None:
         try:
             if request.id in self._cancelled:
                 raise LineInterrupted("Ctrl-C")
-            if request.method == "eval":
-                self.speech.send(answer(request.id, "coro.evaluation/1", to_plain(self._eval(request))))
-            else:
-                self._run(request)
+            self._evaluation.answer(request)
         except UsageError as error:
             self._refuse(request.id, INVALID_PARAMS, str(error))
         except CommandError as error:
@@ -356,54 +334,6 @@ class RpcSession:
             self._refuse(request.id, NOT_ALLOWED, str(error))
         except LineInterrupted as error:
             self._refuse(request.id, CANCELLED, str(error))
-
-    def _eval(self, request: Request) -> EvaluationRecord:
-        code = request.params.get("code")
-        if not isinstance(code, str):
-            raise UsageError("eval needs its code as a string")
-        if not self.host.eval_allowed or not self.session.may("eval"):
-            reason = "is turned off in this daemon" if not self.host.eval_allowed else "needs the role eval"
-            self.session.audit(code, "refused")
-            raise NotAllowed(f"the Python prompt {reason}")
-        evaluator = self._evaluator()
-        compiled = evaluator.compile_source(code, interactive=bool(request.params.get("interactive", False)))
-        if isinstance(compiled, Incomplete):
-            return EvaluationRecord(None, None, True, 0.0)
-        if isinstance(compiled, str):
-            return EvaluationRecord(None, compiled, False, 0.0)
-        self.session.remember(code)
-        if len(self._inputs):
-            self._inputs.pop_all()
-        try:
-            outcome: Outcome = run_code(self.session, evaluator, compiled, code)
-        finally:
-            self.sink.flush()
-        return EvaluationRecord(outcome.value_repr, outcome.error_text, False, outcome.seconds)
-
-    def _ask(self, prompt: str) -> str:
-        self.sink.flush()
-        self.speech.send(notification("input", {"id": self._running, "prompt": prompt}))
-        text = None if self._inputs_ended and not len(self._inputs) else self._inputs.pop()
-        if text is None:
-            raise EOFError("the session's input has ended")
-        return text  # type: ignore[no-any-return]
-
-    def _run(self, request: Request) -> None:
-        implementation = find(request.method)
-        parameters = check(implementation.command, request.params)
-        text = describe(request)
-        with running_line(self.session, text):
-            rows = run_command(self.session, implementation, parameters, text)
-            is_list = next(rows)
-            schema = implementation.command.schema
-            if request.method == "where" and parameters.get("group"):
-                schema = "coro.stack-group/1"
-            if is_list:
-                self.speech.send_list(request.id, schema, rows)
-            else:
-                self.speech.send(answer(request.id, schema, next(rows)))
-                # To its end, where it is audited.
-                next(rows, None)
 
     # -- subscriptions
 
@@ -425,14 +355,6 @@ class RpcSession:
         return {"ended": self._subscriptions.remove(params.get("subscription"))}
 
     # -- output
-
-    def output(self, text: str) -> None:
-        """Send what an eval printed."""
-        data = notification("output", {"id": self._running, "text": text})
-        if scheduler.collecting:
-            self.connection.enqueue(data)
-        else:
-            self.speech.send(data)
 
     def _refuse(self, number: RequestId | None, code: int, message: str) -> None:
         if code in (NOT_ALLOWED, LIMIT_REACHED):
