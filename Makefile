@@ -18,7 +18,7 @@ TYPED := $(wildcard coro examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv debian-packages lint types check test coverage bench-quick demo capture clean
+.PHONY: help venv debian-packages lint types check test coverage bench-quick bench-console soak demo capture clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -79,6 +79,12 @@ coverage: $(DEV) ## all tests, with a report of the lines and branches that they
 
 bench-quick: $(BENCH) ## time coro against gevent and uvloop, as ratios
 	$(BIN)/python -m benchmarks.quick
+
+bench-console: $(RUNTIME) ## what the console costs: idle, beside 10 000 threads, `coro check`
+	$(BIN)/python -m benchmarks.console idle load check
+
+soak: $(RUNTIME) ## a thousand console sessions that run every command: memory, descriptors, threads
+	$(BIN)/python -m benchmarks.console attach
 
 demo: $(RUNTIME) ## the worms arena: a daemon with hundreds of threads, and its console
 	$(BIN)/python -m examples.worms --demo
