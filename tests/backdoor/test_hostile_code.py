@@ -561,9 +561,7 @@ def test_breakpoint_is_refused_with_a_hint(healthy: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_lines_pasted_at_once_run_in_order_and_hold_up_nobody(
-    healthy: Any, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_hundred_thousand_lines_pasted_at_once_run_in_order_and_hold_up_nobody(healthy: Any) -> None:
     """They run at the pace of a guest, some thousand in a second; the rest waits at the sender."""
     with healthy.connect(60) as sock, healthy.rpc() as rpc:
         rpc.call("hello")

@@ -759,9 +759,7 @@ def rush():
 
 
 @pytest.mark.slow
-def test_ten_thousand_threads_by_the_sentinel(
-    start_victim: Callable[..., Victim], record_property: Callable[[str, object], None]
-) -> None:
+def test_ten_thousand_threads_by_the_sentinel(start_victim: Callable[..., Victim]) -> None:
     victim = start_victim("for n in range(10000): coro.spawn(coro.sleep_relative, 600, thread_name=f't{n}')")
     with victim.daemon.rpc(60) as rpc:
         wait_until(lambda: rpc.eval("len(coro.all_threads) > 10000") == "True")
@@ -770,12 +768,10 @@ def test_ten_thousand_threads_by_the_sentinel(
             before = time.monotonic()
             answer = result(rpc, "ps")
             took = time.monotonic() - before
-            record_property(f"ps_{what}_s", round(took, 3))
             assert answer["answered_by"] == "sentinel"
             assert len(answer["value"]) > 10_000
             before = time.monotonic()
             assert result(rpc, "check")["answered_by"] == "sentinel"
-            record_property(f"check_{what}_s", round(time.monotonic() - before, 3))
             assert time.monotonic() - before < 1.0
             victim.stop.touch()
             wait_until(lambda: result(rpc, "check")["answered_by"] == "loop")
@@ -786,9 +782,7 @@ def test_ten_thousand_threads_by_the_sentinel(
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
-def test_every_request_is_answered_exactly_once_through_many_stalls(
-    start_daemon: Callable[..., Any], record_property: Callable[[str, object], None]
-) -> None:
+def test_every_request_is_answered_exactly_once_through_many_stalls(start_daemon: Callable[..., Any]) -> None:
     daemon = start_daemon(
         CULPRIT
         + """
@@ -851,7 +845,6 @@ coro.spawn(stalls, thread_name="culprit")
         client.start()
     for client in clients:
         client.join()
-    record_property("answers", counts)
     assert faults == []
     assert "Traceback" not in daemon.errors(), daemon.errors()
     assert "Traceback" not in daemon.log(), daemon.log()
