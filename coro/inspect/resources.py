@@ -13,6 +13,7 @@ from coro.inspect.targets import PRIMITIVES, holders_of, target_text
 from coro.records import DescriptorRecord, LockRecord, TimerRecord
 from coro.scheduler import scheduler
 from coro.state import ThreadState, function_name
+from coro.timed import _wake_expired, _wake_sleeper
 from coro.timed import timers as armed_timers
 from coro.timers import Timer
 
@@ -53,6 +54,10 @@ def _soonest_first() -> Iterator[Timer]:
         yield heappop(heap)
 
 
+# What the core's own actions mean, to somebody who does not know them.
+_KNOWN_ACTIONS: dict[Any, str] = {_wake_sleeper: "ends a sleep", _wake_expired: "ends a wait with a timeout"}
+
+
 def _timer_record(timer: Timer) -> TimerRecord | None:
     deadline, _, action, argument = timer
     if action is None:
@@ -62,7 +67,7 @@ def _timer_record(timer: Timer) -> TimerRecord | None:
     return TimerRecord(
         due_s=(deadline - scheduler.clock()) / 1e9,
         thread=thread.id if isinstance(thread, ThreadState) else None,
-        what=function_name(action),
+        what=_KNOWN_ACTIONS.get(action) or function_name(action),
     )
 
 

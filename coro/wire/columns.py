@@ -27,6 +27,9 @@ def waiting_text(record: Record) -> str:
     kind, target = record.get("waiting_for"), record.get("waiting_on")
     if not kind:
         return "-"
+    if target and text(target).startswith(f"{text(kind)} "):
+        # "mutex at 0x... held by 5" says it all.
+        return text(target)
     return f"{text(kind)} {text(target)}" if target else text(kind)
 
 

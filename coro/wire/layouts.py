@@ -145,12 +145,11 @@ def why(record: Record, style: Style, width: int | None) -> Lines:
 
 
 def _link(link: Record, style: Style) -> str:
-    target = text(link["waiting_on"]) if link.get("waiting_on") else ""
+    what = waiting_text(link)
     holders = link.get("holders")
     held = ""
-    if isinstance(holders, (list, tuple)) and holders and "held by" not in target:
+    if isinstance(holders, (list, tuple)) and holders and "held by" not in what:
         held = f", which depends on {_ids(holders)}"
-    what = f"{text(link.get('waiting_for'))} {target}".rstrip()
     return f"{_named(link, style)} has waited {duration(link.get('waiting_s'))} for: {what}{held}"
 
 

@@ -31,6 +31,8 @@ __all__ = ["PLAIN", "Style", "health_line", "present", "select"]
 
 Lines = Iterator[str | None]
 
+_NOTHING_TO_SHOW = {"coro.why/1": "no deadlock", "coro.stall/1": "no stall"}
+
 
 def present(
     command: Command,
@@ -153,8 +155,8 @@ def _show_each(command: Command, items: Iterable[Any], style: Style, width: int 
             yield ""
         shown += 1
         yield from LAYOUTS[command.schema](record, style, width)
-    if not shown and command.schema == "coro.why/1":
-        yield "no deadlock"
+    if not shown and command.schema in _NOTHING_TO_SHOW:
+        yield _NOTHING_TO_SHOW[command.schema]
 
 
 def _show_settings(records: list[Record], style: Style, width: int | None) -> Lines:

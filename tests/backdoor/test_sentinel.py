@@ -767,7 +767,7 @@ def test_ten_thousand_threads_by_the_sentinel(start_victim: Callable[..., Victim
             victim.hold(what)
             before = time.monotonic()
             answer = result(rpc, "ps")
-            took = time.monotonic() - before
+            assert time.monotonic() - before < 3.0
             assert answer["answered_by"] == "sentinel"
             assert len(answer["value"]) > 10_000
             before = time.monotonic()
