@@ -108,6 +108,9 @@ class Loop:
             scheduler.loop_greenlet = None
             raise
         self.started_ns = self.last_poll_ns = scheduler.now = scheduler.clock()
+        # Another loop may have had another clock.
+        self.lag_histogram[:] = [0] * LATENESS_BUCKETS
+        self.long_turns.clear()
 
     def reopen(self) -> None:
         """Make the poller, and the wake-up descriptor unless there is one; in a forked child, anew."""
