@@ -1,8 +1,8 @@
 """The sentinel: an OS thread that watches the loop, and answers in its place while it is stuck.
 
 It sleeps in poll() and wakes ten times a second, four times while nobody is connected.  Then it compares the
-loop's count of turns with what it saw last, and looks for lines that hog the loop.  What it reads of the threads may
-be in motion; what it says is marked.
+loop's count of turns with what it saw last, and looks for lines that hog the loop.  What it reads of the threads
+may be in motion; what it says is marked.
 
 Rules: it takes no lock that a stuck thread may hold (no logging, no import, no stdout); it reports a stall once, by
 os.write, and the loop logs it afterwards.  When it has overslept itself (the whole process was stopped), that is no
