@@ -259,15 +259,31 @@ def test_peer_that_has_closed_is_unknown(stack: ExitStack, end: str) -> None:
 @linux
 def test_peer_that_closed_is_not_confused_with_a_listener_at_its_address(stack: ExitStack) -> None:
     """The kernel answers with a listener on that port where it finds no connection."""
-    ours, client = connected(stack, "127.0.0.1")
+    with bind_tcp("127.0.0.1", 0) as server:
+        ours, ip, port = bereaved(stack, server)
+        assert peers._socket_owner(*pair((ip, port), ("127.0.0.1", 1))) is None
+        listener = stack.enter_context(bind_tcp(ip, port))
+        assert listener.getsockname() == (ip, port)
+
+        assert peers._socket_owner(*pair((ip, port), ours.getsockname())) is None
+
+
+def bereaved(stack: ExitStack, server: socket.socket) -> tuple[socket.socket, str, int]:
+    """(our side of a connection, the peer's ip, its port): the peer is gone, and its port is free.
+
+    A port that the kernel chooses at connect() may be shared with connections to elsewhere, some of which linger:
+    a port that bind() got is the peer's alone.
+    """
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    client.bind(("127.0.0.1", 0))
+    client.connect(server.getsockname())
+    server.settimeout(5)
+    ours = stack.enter_context(server.accept()[0])
     ip, port = client.getsockname()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
-    assert peers._socket_owner(*pair((ip, port), ("127.0.0.1", 1))) is None
-    listener = stack.enter_context(bind_tcp(ip, port))
-    assert listener.getsockname() == (ip, port)
-
-    assert peers._socket_owner(*pair((ip, port), ours.getsockname())) is None
+    return ours, ip, port
 
 
 def pair(local: tuple[str, int], remote: tuple[str, int]) -> tuple[Any, Any]:
