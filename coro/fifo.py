@@ -63,7 +63,7 @@ class fifo:
         self._items: deque[Any] = deque()
         self._free = 0
         self._poppers: deque[ThreadState] = deque()
-        # Who got the latest promise.  Promises are redeemed in the order in which they were given.
+        # Who got the latest promise.
         self._last: ThreadState | None = None
         self._pushers: deque[_Pusher] = deque()
         # Pushers that have not run yet since a place was kept for them.
@@ -246,11 +246,15 @@ class fifo:
     def _reclaim(self) -> bool:
         """Free the items that were promised to threads which a fork or the loop's end left behind for ever.
 
-        Returns whether any item is free now.  Whoever gets the latest promise redeems it last; so if that thread
-        is dead, no promise is left that could be redeemed.
+        Returns whether any item is free now.  In the order of the run queue the latest promise is redeemed last, so
+        as long as that thread lives nothing is looked for.
         """
         if self._last is not None and self._last.dead:
-            self._free = len(self._items)
+            # Had the threads run in another order, some could still come for theirs.
+            promised = sum(
+                1 for thread in scheduler.ready if thread.resumption is _PROMISE and thread.waiting_on is self
+            )
+            self._free = len(self._items) - promised
         return self._free > 0
 
     # -- room

@@ -1,0 +1,437 @@
+"""One schedule of a scenario: the loop, with its clock, its poller and its run queue under somebody's control.
+
+Where the runtime promises no order, and only there, the stage asks its Choices:
+- which of the threads that are runnable at the same time runs first; one that yielded overtakes nobody;
+- in which order, and when, events of descriptors and the results of OS threads arrive;
+- whether so much time goes by while threads run that the next timer is due;
+- whether a thread is interrupted, as often as the scenario allows.
+
+Time stands still otherwise, and jumps when everybody waits.  Calls of in_os_thread() are made in the loop's own OS
+thread, at a moment that is chosen.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from greenlet import getcurrent
+
+from coro.exceptions import Interrupted
+from coro.hooks import set_exception_notifier
+from coro.loop import loop
+from coro.os_thread.job import Job
+from coro.os_thread.pool import OSThreadPool
+from coro.run_queue import NEVER_NS
+from coro.runtime import run
+from coro.scheduler import scheduler
+from coro.state import YIELDED, ThreadState
+from coro.testing.chance_poller import ChancePoller
+from coro.testing.choices import Choices
+from coro.thread import coro
+from coro.timed import timers
+
+__all__ = [
+    "BlocksForReal",
+    "ChanceInterrupt",
+    "InterruptLost",
+    "LeftBehind",
+    "NeverEnds",
+    "Stage",
+    "StageOptions",
+    "choose",
+    "place_of",
+]
+
+# The loop polls at least this often, in switches, however busy the threads are.
+_SWITCHES_PER_POLL = 64
+# How often in one schedule time may go by while threads could run.
+_MAX_JUMPS = 8
+_START_NS = 1_000_000_000
+# When the scenario has ended or failed, what is left gets Shutdown and this much time per turn.
+_DRAIN_STEP_NS = 20_000_000
+_THREADS_TOLD = 20
+_PACKAGE = __name__.partition(".")[0] + "."
+
+
+class ChanceInterrupt(Interrupted):
+    """What the explorer interrupts threads with.  One that ends its thread is no failure."""
+
+
+class NeverEnds(Exception):
+    """A schedule took more switches than it may."""
+
+
+class LeftBehind(Exception):
+    """A scenario returned and left timers, or threads that were never started."""
+
+
+class InterruptLost(Exception):
+    """An interrupt was sent to a thread and never raised in it."""
+
+
+class BlocksForReal(Exception):
+    """A thread of a scenario made a call that blocks the loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageOptions:
+    """What a scenario allows.
+
+    interrupts: how many ChanceInterrupts a schedule may have.
+    victims: which threads they may hit; None for all but the one that runs the scenario itself.
+    max_switches: more than this, and the schedule never ends.
+    descriptors: whether real descriptors work.
+    """
+
+    interrupts: int = 0
+    victims: Callable[[coro], bool] | None = None
+    max_switches: int = 100_000
+    descriptors: bool = True
+
+
+def choose(options: int) -> int:
+    """In a scenario that explore() runs: have the schedule choose a number from 0 to `options` - 1.
+
+    So what the scenario does is explored, replayed and made simpler together with the order in which it happens; 0
+    should be the simplest.  Does not yield.
+    Raises RuntimeError outside a scenario, ValueError if there is nothing to choose from.
+    """
+    if _stage is None:
+        raise RuntimeError("choose() needs a scenario that explore() runs")
+    if options < 1:
+        raise ValueError(f"choose() needs 1 option or more, got {options}")
+    return _stage.choices.choose(options) if options > 1 else 0
+
+
+# The stage whose scenario is running.
+_stage: Stage | None = None
+
+
+class StandingClock:
+    """A clock that stands still until it is told to move."""
+
+    __slots__ = ("now_ns",)
+
+    def __init__(self) -> None:
+        self.now_ns = _START_NS
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def advance_ns(self, nanoseconds: int) -> None:
+        self.now_ns += nanoseconds
+
+
+class _Failed(BaseException):
+    """Ends the loop of a schedule that has failed; the failure itself stands in the stage."""
+
+
+class Stage:
+    """Runs a scenario once.
+
+    failure: what went wrong, None if nothing did.
+    switches: how many times a thread was resumed.
+    trail: with `traced`, a line for each choice and each thread that was resumed.
+    """
+
+    def __init__(self, choices: Choices, options: StageOptions, *, traced: bool = False) -> None:
+        self.choices = choices
+        self.options = options
+        self.failure: BaseException | None = None
+        self.switches = 0
+        self.trail: list[str] = []
+        self.jobs: list[tuple[OSThreadPool, Job]] = []
+        self._traced = traced
+        self._clock = StandingClock()
+        self._main: ThreadState | None = None
+        self._interrupts_left = options.interrupts
+        self._jumps_left = _MAX_JUMPS
+        # The interrupts that nothing may hold back.
+        self._sent: list[tuple[ThreadState, ChanceInterrupt]] = []
+        self._batch = 0
+        self._put_back: ThreadState | None = None
+        self._is_over = False
+        self._poller: ChancePoller | None = None
+
+    def play(self, scenario: Callable[[], object]) -> None:
+        """Run the scenario to its end; `failure` says how that was.  Raises KeyboardInterrupt and SystemExit."""
+        with self._in_charge():
+            try:
+                run(self._perform, scenario)
+                self._check_interrupts()
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                self._note(error)
+            finally:
+                self._is_over = True
+
+    # -- taking charge of the runtime
+
+    @contextmanager
+    def _in_charge(self) -> Iterator[None]:
+        global _stage
+        former_clock, former_factory = scheduler.clock, loop.poller_factory
+        former_limit = scheduler.latency_limit_ns
+        former_notifier = set_exception_notifier(self._notified)
+        former_submit, former_sleep = OSThreadPool._submit, time.sleep
+        scheduler.clock = self._clock
+        scheduler.now = self._clock.now_ns
+        # Time that is made to go by is nobody's slice.
+        scheduler.latency_limit_ns = NEVER_NS
+        loop.poller_factory = self._make_poller
+        scheduler.popleft = self.next_thread
+        OSThreadPool._submit = self._submitted()  # type: ignore[method-assign,assignment]
+        time.sleep = self._refuse_sleep  # type: ignore[assignment]
+        former_stage, _stage = _stage, self
+        try:
+            yield
+        finally:
+            _stage = former_stage
+            time.sleep = former_sleep
+            OSThreadPool._submit = former_submit  # type: ignore[method-assign]
+            scheduler.popleft = scheduler.ready.popleft
+            loop.poller_factory = former_factory
+            scheduler.latency_limit_ns = former_limit
+            scheduler.clock = former_clock
+            scheduler.now = former_clock()
+            set_exception_notifier(former_notifier)
+
+    def _make_poller(self) -> ChancePoller:
+        self._poller = ChancePoller(self._clock, self, real=self.options.descriptors)
+        return self._poller
+
+    def _submitted(self) -> Callable[[OSThreadPool, Job], None]:
+        def submit(pool: OSThreadPool, job: Job) -> None:
+            # The stage makes the call: no OS thread is at work on it.
+            job.count(at_work=False)
+            self.jobs.append((pool, job))
+
+        return submit
+
+    def _refuse_sleep(self, seconds: float) -> None:
+        if getattr(getcurrent(), "thread", None) is None or self._is_over:
+            return
+        raise BlocksForReal(f"time.sleep({seconds}) blocks every thread: coro.sleep_relative() lets the others run")
+
+    # -- the scenario's thread
+
+    def _perform(self, scenario: Callable[[], object]) -> None:
+        me = scheduler.current_thread()
+        assert isinstance(me, coro)
+        self._main = me.set_name("the scenario")
+        try:
+            scenario()
+            self._await_the_others()
+        finally:
+            self._is_over = True
+
+    def _await_the_others(self) -> None:
+        me = scheduler.current_thread()
+        for thread in list(scheduler.all_threads.values()):
+            if thread is me or thread.dead:
+                continue
+            if not thread.started and not thread.scheduled:
+                raise LeftBehind(f"{thread!r} was never started")
+            assert isinstance(thread, coro)
+            thread.join()
+        pending = timers.pending()
+        if pending:
+            raise LeftBehind(f"{len(pending)} timers are still armed: {[timer[2:] for timer in pending[:3]]}")
+
+    def _notified(self, thread: ThreadState, error: BaseException) -> None:
+        if not isinstance(error, ChanceInterrupt):
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """The schedule has failed: end it."""
+        self._note(error)
+        self._is_over = True
+        if loop.running and scheduler.uncaught is None:
+            scheduler.uncaught = _Failed()
+        scheduler.poll_due = 0
+
+    def _note(self, error: BaseException) -> None:
+        if self.failure is None and not isinstance(error, _Failed):
+            self.failure = error
+
+    # -- what happens next
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is explored any more: what is left is only to be ended."""
+        return self._is_over
+
+    def next_thread(self) -> ThreadState:
+        """Take the thread that is to run next out of the run queue."""
+        ready = scheduler.ready
+        first = ready[0]
+        if self._is_over:
+            self._clock.advance_ns(_DRAIN_STEP_NS)
+            return ready.popleft()
+        if first.dead or (first is self._put_back and first.carrier is None):
+            # Nobody's turn; or one that was chosen already, and had to wait for a carrier.
+            self._put_back = None
+            return ready.popleft()
+        self.switches += 1
+        if self.switches % _SWITCHES_PER_POLL == 0:
+            scheduler.poll_due = 0
+        if self.switches > self.options.max_switches:
+            self.fail(
+                NeverEnds(
+                    f"the scenario has not ended after {self.options.max_switches} switches: {self.whereabouts()}"
+                )
+            )
+            return ready.popleft()
+        if not 0 < self._batch <= len(ready):
+            self._batch = len(ready)
+        thread = self._choose_thread()
+        self._batch -= 1
+        self._put_back = thread if thread.carrier is None else None
+        if self._traced:
+            self.trail.append(f"{_describe(thread)} {self._place(thread)}")
+        return thread
+
+    def _choose_thread(self) -> ThreadState:
+        ready = scheduler.ready
+        while True:
+            # One that yielded must not overtake those that were runnable then.
+            eligible = [0]
+            if self._batch > 1:
+                eligible += [
+                    place
+                    for place in range(1, self._batch)
+                    if ready[place].resumption is not YIELDED and not ready[place].dead
+                ]
+            threads = len(eligible)
+            events = self._events()
+            options = threads + len(events)
+            choice = self.choices.choose(options) if options > 1 else 0
+            if choice < threads:
+                break
+            name, action, argument = events[choice - threads]
+            if self._traced:
+                self.trail.append(name)
+            action(argument)
+        place = eligible[choice]
+        if place == 0:
+            return ready.popleft()
+        thread = ready[place]
+        del ready[place]
+        return thread
+
+    def _events(self) -> list[tuple[str, Callable[[Any], object], Any]]:
+        """What else could happen now, before a thread runs."""
+        events: list[tuple[str, Callable[[Any], object], Any]] = []
+        if scheduler.poll_due != 0 and self._poller is not None and self._poller.may_have_news():
+            events.append(("the next park polls", self._poll_soon, None))
+        if self._jumps_left and timers.heap and timers.heap[0][0] > self._clock.now_ns:
+            events.append(("time goes by to the next timer", self._jump, timers.heap[0][0]))
+        events += self.job_events()
+        if self._interrupts_left:
+            events += [
+                (f"{_describe(thread)} is interrupted", self._interrupt, thread)
+                for thread in scheduler.all_threads.values()
+                if self._is_victim(thread)
+            ]
+        return events
+
+    def _is_victim(self, thread: ThreadState) -> bool:
+        if not thread.started or thread.dead or thread.exception is not None:
+            return False
+        if self.options.victims is None:
+            return thread is not self._main
+        return isinstance(thread, coro) and self.options.victims(thread)
+
+    def _poll_soon(self, _: object) -> None:
+        scheduler.poll_due = 0
+
+    def _jump(self, deadline: int) -> None:
+        self._jumps_left -= 1
+        self._clock.advance_ns(max(0, deadline - self._clock.now_ns))
+        scheduler.poll_due = 0
+
+    def _interrupt(self, thread: ThreadState) -> None:
+        self._interrupts_left -= 1
+        interrupt = ChanceInterrupt()
+        if thread.shield is None:
+            self._sent.append((thread, interrupt))
+        scheduler.interrupt(thread, interrupt)
+
+    def _check_interrupts(self) -> None:
+        for thread, interrupt in self._sent:
+            if interrupt.__traceback__ is None:
+                raise InterruptLost(f"{thread!r} was interrupted, but nothing was raised in it")
+
+    # -- calls in OS threads
+
+    def job_events(self) -> list[tuple[str, Callable[[Any], object], Any]]:
+        """The next step of each call that an OS thread is to make."""
+        return [
+            (f"an OS thread {'ends' if entry[1].begun else 'begins'} {entry[1].name}", self._step_job, entry)
+            for entry in self.jobs
+        ]
+
+    def _step_job(self, entry: tuple[OSThreadPool, Job]) -> None:
+        pool, job = entry
+        if job.begun:
+            self.jobs.remove(entry)
+            loop.post(pool._finish, job)
+        elif job.abandoned:
+            self.jobs.remove(entry)
+        else:
+            job.begun = True
+            was_over, self._is_over = self._is_over, True
+            try:
+                # It may sleep: that is what OS threads are for.
+                job.run()
+            finally:
+                self._is_over = was_over
+
+    # -- words
+
+    def whereabouts(self) -> str:
+        """Where the threads stand, the first twenty of them."""
+        threads = list(scheduler.all_threads.values())
+        told = [
+            f"{_describe(thread)} ({_waits(thread)}) {self._place(thread)}" for thread in threads[:_THREADS_TOLD]
+        ]
+        if len(threads) > _THREADS_TOLD:
+            told.append(f"and {len(threads) - _THREADS_TOLD} more")
+        return "; ".join(told)
+
+    def _place(self, thread: ThreadState) -> str:
+        if not thread.started:
+            return "starts"
+        frame = thread.carrier.gr_frame if thread.carrier is not None else None
+        if frame is None and getcurrent() is thread.carrier:
+            frame = sys._getframe(1)
+        return place_of(frame)
+
+
+def place_of(frame: FrameType | None) -> str:
+    """ "at file:line in function" of the innermost frame that is not the runtime's own."""
+    innermost = frame
+    while frame is not None:
+        if not str(frame.f_globals.get("__name__", "")).startswith(_PACKAGE):
+            return f"at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+        frame = frame.f_back
+    if innermost is None:
+        return "without a frame"
+    return f"in {innermost.f_code.co_qualname} of the runtime"
+
+
+def _describe(thread: ThreadState) -> str:
+    return repr(thread.get_name()) if isinstance(thread, coro) else f"thread {thread.id}"
+
+
+def _waits(thread: ThreadState) -> str:
+    if thread.scheduled or not thread.started or thread is scheduler.current:
+        return "runnable"
+    return f"waits: {thread.waiting_for}"

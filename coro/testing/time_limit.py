@@ -1,0 +1,94 @@
+"""A limit in real time for what should take no time: it says where the main OS thread hangs, and gets it out.
+
+A signal handler runs in the main OS thread even when that spins, and ends its sleep in a system call; so an OS
+thread of ours watches the clock and sends one.  In another OS thread than the main one there is no such way: there
+the exception is raised at the next bytecode, and a blocked call must end by itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Protocol, Self
+
+from coro.testing.stage import place_of
+
+__all__ = ["BlockedForReal", "TimeLimit"]
+
+# Nothing else uses it; SIGALRM is what test runners use for limits of their own.
+_SIGNAL = signal.SIGVTALRM
+
+
+class BlockedForReal(BaseException):
+    """A schedule did not come to its end within the limit of real time.
+
+    Not an Exception, so that the scenario's own `except Exception` does not catch it.
+    """
+
+
+class _Failing(Protocol):
+    def fail(self, error: BaseException) -> None:
+        """Take note."""
+
+
+class TimeLimit:
+    """For `with`: watches that what is begun in watching() ends within so many real seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._is_main = threading.current_thread() is threading.main_thread()
+        self._ident = threading.get_ident()
+        self._watched: _Failing | None = None
+        self._deadline = 0.0
+        self._closed = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="time limit of explore()", daemon=True)
+        self._former: Any = None
+
+    def __enter__(self) -> Self:
+        if self._is_main:
+            self._former = signal.signal(_SIGNAL, self._expired)
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._closed.set()
+        self._watcher.join()
+        if self._is_main:
+            signal.signal(_SIGNAL, self._former)
+
+    @contextmanager
+    def watching(self, watched: _Failing) -> Iterator[None]:
+        """What runs in this block must end in time, else `watched` fails and BlockedForReal is raised in it."""
+        self._deadline = time.monotonic() + self._seconds
+        self._watched = watched
+        try:
+            yield
+        finally:
+            self._watched = None
+
+    def _watch(self) -> None:
+        while not self._closed.wait(self._seconds / 4):
+            if self._watched is not None and time.monotonic() > self._deadline:
+                self._deadline = time.monotonic() + self._seconds
+                if self._is_main:
+                    signal.pthread_kill(self._ident, _SIGNAL)
+                else:
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(self._ident), ctypes.py_object(BlockedForReal)
+                    )
+
+    def _expired(self, signum: int, frame: FrameType | None) -> None:
+        watched = self._watched
+        if watched is None:
+            return
+        error = BlockedForReal(
+            f"a schedule has not ended after {self._seconds} s of real time: it blocks, or never yields, "
+            f"{place_of(frame)}"
+        )
+        watched.fail(error)
+        raise error

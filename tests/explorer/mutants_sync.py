@@ -1,0 +1,347 @@
+"""Known faults of the primitives, and the scenarios that must find them."""
+
+import coro.fifo
+import coro.loop
+import coro.run_queue
+import coro.scheduler
+import coro.sync.waiters
+import coro.thread
+import coro.timed
+from coro.testing import explore
+from tests.explorer.model import program
+from tests.explorer.models import MODELS
+from tests.explorer.mutant import Mutant
+
+__all__ = ["MUTANTS"]
+
+assert explore
+
+OPTIONS = {"interrupts": 2, "descriptors": False, "schedules": 60_000}
+
+
+def of(model: str, name: str, owner: type, attribute: str, old: str, new: str) -> Mutant:
+    return Mutant(f"{model}: {name}", owner, attribute, old, new, program(MODELS[model], 4, 4), OPTIONS)
+
+
+MUTANTS = [
+    of(
+        "mutex",
+        "an interrupted waiter keeps the lock that it was handed",
+        coro.mutex,
+        "_wait",
+        "if self._holder is me:\n                self._hand_over()\n            else:",
+        "if self._holder is not me:",
+    ),
+    of(
+        "mutex",
+        "an interrupted waiter stays in line",
+        coro.mutex,
+        "_wait",
+        "forget(self._waiters, me)",
+        "pass",
+    ),
+    of(
+        "mutex",
+        "a stranger's wake-up counts as the lock",
+        coro.mutex,
+        "_wait",
+        "lambda _: self._holder is me",
+        "lambda _: True",
+    ),
+    of(
+        "mutex",
+        "unlocking forgets those in line",
+        coro.mutex,
+        "unlock",
+        "if self._waiters:\n            return self._hand_over()",
+        "pass",
+    ),
+    of(
+        "mutex",
+        "the lock is free for anybody until the waiter runs",
+        coro.mutex,
+        "_hand_over",
+        "self._holder = waiter = next_waiter(self._waiters)",
+        "waiter = next_waiter(self._waiters); self._holder = None",
+    ),
+    of(
+        "mutex",
+        "the last in line is served first",
+        coro.mutex,
+        "_wait",
+        "self._waiters.append(me)",
+        "self._waiters.appendleft(me)",
+    ),
+    of(
+        "mutex",
+        "the second lock of one thread is not counted",
+        coro.mutex,
+        "lock",
+        "self._extra_locks += 1",
+        "pass",
+    ),
+    of(
+        "rw_lock",
+        "a writer is let in beside readers",
+        coro.rw_lock,
+        "_write_now",
+        "self._writer is None and not self._readers and",
+        "self._writer is None and",
+    ),
+    of(
+        "rw_lock",
+        "readers overtake a waiting writer",
+        coro.rw_lock,
+        "_read_now",
+        "(self._writer is None and not self._writer_waits())",
+        "self._writer is None",
+    ),
+    of(
+        "rw_lock",
+        "an interrupted writer lets nobody else in",
+        coro.rw_lock,
+        "write_lock",
+        "                forget(self._waiting_writers, me)\n            self._grant()",
+        "                forget(self._waiting_writers, me)",
+    ),
+    of(
+        "rw_lock",
+        "an interrupted reader keeps its lock",
+        coro.rw_lock,
+        "read_lock",
+        "self._readers.pop(me, None) is None",
+        "me not in self._readers",
+    ),
+    of(
+        "rw_lock",
+        "the last reader wakes no writer",
+        coro.rw_lock,
+        "read_unlock",
+        "del self._readers[me]\n            self._grant()",
+        "del self._readers[me]",
+    ),
+    of(
+        "rw_lock",
+        "only one of the waiting readers is let in",
+        coro.rw_lock,
+        "_grant",
+        "while (reader",
+        "if (reader",
+    ),
+    of(
+        "semaphore",
+        "permits of an interrupted waiter are lost",
+        coro.semaphore,
+        "_wait",
+        "self._avail += request.permits",
+        "pass",
+    ),
+    of(
+        "semaphore",
+        "what an interrupted waiter leaves is offered to nobody",
+        coro.semaphore,
+        "_wait",
+        "            self._grant()\n            raise",
+        "            raise",
+    ),
+    of(
+        "semaphore",
+        "small requests overtake a big one",
+        coro.semaphore,
+        "acquire",
+        "if k <= self._avail and not self._waiters:",
+        "if k <= self._avail:",
+    ),
+    of(
+        "semaphore",
+        "released permits are offered to one waiter only",
+        coro.semaphore,
+        "_grant",
+        "scheduler.wake(request.thread)",
+        "scheduler.wake(request.thread); return",
+    ),
+    of(
+        "inverted_semaphore",
+        "a waiter is let go though the count was raised again",
+        coro.inverted_semaphore,
+        "block_till_zero",
+        "lambda _: self._value == 0",
+        "lambda _: True",
+    ),
+    of(
+        "inverted_semaphore",
+        "only the first waiter is woken",
+        coro.inverted_semaphore,
+        "release",
+        "scheduler.wake(thread)",
+        "scheduler.wake(thread); return",
+    ),
+    of(
+        "inverted_semaphore",
+        "an interrupted waiter stays in line",
+        coro.inverted_semaphore,
+        "block_till_zero",
+        "del self._waiters[me]",
+        "pass",
+    ),
+    of(
+        "condition_variable",
+        "a wake-up dies with the waiter that was interrupted",
+        coro.condition_variable,
+        "wait",
+        "self._wake(1, waiter.value)",
+        "pass",
+    ),
+    of(
+        "condition_variable",
+        "a wake-up goes to a waiter that is leaving",
+        coro.condition_variable,
+        "_wake",
+        "if not is_leaving(waiter.thread):",
+        "if True:",
+    ),
+    of(
+        "condition_variable",
+        "what wake_all() sent is passed on",
+        coro.condition_variable,
+        "wait",
+        "elif waiter.passes_on:",
+        "else:",
+    ),
+    of(
+        "condition_variable",
+        "a stranger's wake-up counts",
+        coro.condition_variable,
+        "wait",
+        "lambda _: waiter.told",
+        "lambda _: True",
+    ),
+    of(
+        "event",
+        "those released are asked whether the flag is still set",
+        coro.event,
+        "wait",
+        "lambda _: me not in self._waiters",
+        "lambda _: self._flag",
+    ),
+    of(
+        "event",
+        "an interrupted waiter stays in line",
+        coro.event,
+        "wait",
+        "self._waiters.pop(me, None)",
+        "pass",
+    ),
+    of(
+        "event",
+        "set() releases one",
+        coro.event,
+        "set",
+        "scheduler.wake(thread)",
+        "scheduler.wake(thread); return",
+    ),
+    of(
+        "fifo",
+        "a promise dies with the popper that was interrupted",
+        coro.fifo,
+        "_leave",
+        "self._promise()",
+        "pass",
+    ),
+    of(
+        "fifo",
+        "an interrupted popper stays in line",
+        coro.fifo,
+        "_leave",
+        "self._poppers.remove(me)",
+        "pass",
+    ),
+    of(
+        "fifo",
+        "a stranger's wake-up counts as a promise",
+        coro.fifo,
+        "pop",
+        'while _park("fifo pop", self) is not _PROMISE:\n                    pass',
+        '_park("fifo pop", self)',
+    ),
+    of(
+        "fifo",
+        "a popper takes an item that was promised to another",
+        coro.fifo,
+        "pop",
+        "if self._free or (items and self._reclaim()):",
+        "if items:",
+    ),
+    of(
+        "fifo",
+        "promised items are freed because the latest popper has ended",
+        coro.fifo,
+        "_reclaim",
+        "len(self._items) - promised",
+        "len(self._items)",
+    ),
+    of(
+        "fifo with maxsize",
+        "a place kept for an interrupted pusher stays kept",
+        coro.fifo,
+        "_wait_for_room",
+        "self._admitted.remove(pusher)\n                self._admit()",
+        "pass",
+    ),
+    of(
+        "fifo with maxsize",
+        "pop() lets no pusher in",
+        coro.fifo,
+        "pop",
+        "item = items.popleft()\n            self._admit()",
+        "item = items.popleft()",
+    ),
+    of(
+        "fifo with maxsize",
+        "places that are kept do not count",
+        coro.fifo,
+        "_has_room",
+        "len(self._items) + len(self._admitted)",
+        "len(self._items)",
+    ),
+    of(
+        "join",
+        "an interrupted waiter stays in the list",
+        coro.coro,
+        "join",
+        "self.joiners.remove(me)",
+        "pass",
+    ),
+    of(
+        "join",
+        "a stranger's wake-up ends the wait",
+        coro.coro,
+        "join",
+        "lambda: self.dead",
+        "None",
+    ),
+    of(
+        "join",
+        "only the first of those that wait is woken",
+        coro.run_queue.RunQueue,
+        "tell_joiners",
+        "self.wake(joiner)",
+        "self.wake(joiner); return",
+    ),
+    of(
+        "mutex",
+        "an interrupt that comes with a grant is forgotten",
+        coro.run_queue.RunQueue,
+        "interrupt",
+        "thread.exception = exception\n        if not thread.scheduled:",
+        "if not thread.scheduled:\n            thread.exception = exception",
+    ),
+    of(
+        "event",
+        "a timer that has been cancelled wakes its thread",
+        coro.sync.waiters,  # type: ignore[arg-type]
+        "wait_until",
+        "    finally:\n        timers.cancel(timer)",
+        "    finally:\n        pass",
+    ),
+]
