@@ -120,8 +120,14 @@ class ChancePoller:
         return -1 if self._real is None else self._real.fileno()
 
     def _look(self, timeout_ns: int) -> None:
-        if self._real is not None:
-            for fd, events in self._real.poll(timeout_ns):
+        if self._real is None:
+            return
+        wakeup = loop.wakeup
+        for fd, events in self._real.poll(timeout_ns):
+            if wakeup is not None and fd == wakeup.fileno():
+                # An earlier loop may have left something in the pipe: that is no event of the scenario.
+                wakeup.drain()
+            else:
                 self._kept[fd] = self._kept.get(fd, 0) | events
 
     def _report(self, *, must_report: bool) -> list[tuple[int, int]]:

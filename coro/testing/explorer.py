@@ -181,7 +181,7 @@ class _Explorer:
         raise error from (last.failure or failure)
 
     def _shorten(self, found: list[int], failure: BaseException) -> tuple[list[int], int]:
-        """Set as many choices to 0 as the failure allows; returns the list and how many runs that took."""
+        """Make the schedule simpler as far as it still fails; returns it and how many runs that took."""
         taken = _without_trailing_zeros(found)
         runs = 0
 
@@ -193,26 +193,38 @@ class _Explorer:
                 return None
             return _without_trailing_zeros(list(stage.choices.taken))
 
-        size = max(1, len(taken) // 2)
-        while runs < _MAX_SHORTENING_RUNS:
-            place = 0
-            changed = False
-            while place < len(taken) and runs < _MAX_SHORTENING_RUNS:
-                if any(taken[place : place + size]):
-                    candidate = taken[:place] + [0] * len(taken[place : place + size]) + taken[place + size :]
-                    shorter = fails(candidate)
-                    if shorter is not None and _weight(shorter) < _weight(taken):
-                        taken, changed = shorter, True
-                place += size
-            if size > 1:
-                size //= 2
-            elif not changed:
-                break
+        for simpler in (_zeroed, _removed, _lowered):
+            size = max(1, len(taken) // 2) if simpler is _zeroed else 1
+            while runs < _MAX_SHORTENING_RUNS:
+                changed = False
+                place = 0
+                while place < len(taken) and runs < _MAX_SHORTENING_RUNS:
+                    if any(taken[place : place + size]):
+                        shorter = fails(simpler(taken, place, size))
+                        if shorter is not None and _weight(shorter) < _weight(taken):
+                            taken, changed = shorter, True
+                    place += size
+                if size > 1:
+                    size //= 2
+                elif not changed:
+                    break
         return taken, runs
 
 
-def _weight(taken: list[int]) -> tuple[int, int]:
-    return sum(1 for choice in taken if choice), len(taken)
+def _zeroed(taken: list[int], place: int, size: int) -> list[int]:
+    return [*taken[:place], *[0] * len(taken[place : place + size]), *taken[place + size :]]
+
+
+def _removed(taken: list[int], place: int, size: int) -> list[int]:
+    return [*taken[:place], *taken[place + size :]]
+
+
+def _lowered(taken: list[int], place: int, size: int) -> list[int]:
+    return [*taken[:place], taken[place] - 1, *taken[place + 1 :]]
+
+
+def _weight(taken: list[int]) -> tuple[int, int, int]:
+    return sum(1 for choice in taken if choice), len(taken), sum(taken)
 
 
 def _without_trailing_zeros(taken: list[int]) -> list[int]:

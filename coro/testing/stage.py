@@ -12,12 +12,10 @@ thread, at a moment that is chosen.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from greenlet import getcurrent
@@ -33,6 +31,7 @@ from coro.scheduler import scheduler
 from coro.state import YIELDED, ThreadState
 from coro.testing.chance_poller import ChancePoller
 from coro.testing.choices import Choices
+from coro.testing.places import name_of, standing, whereabouts
 from coro.thread import coro
 from coro.timed import timers
 
@@ -45,7 +44,6 @@ __all__ = [
     "Stage",
     "StageOptions",
     "choose",
-    "place_of",
 ]
 
 # The loop polls at least this often, in switches, however busy the threads are.
@@ -55,8 +53,6 @@ _MAX_JUMPS = 8
 _START_NS = 1_000_000_000
 # When the scenario has ended or failed, what is left gets Shutdown and this much time per turn.
 _DRAIN_STEP_NS = 20_000_000
-_THREADS_TOLD = 20
-_PACKAGE = __name__.partition(".")[0] + "."
 
 
 class ChanceInterrupt(Interrupted):
@@ -223,9 +219,6 @@ class Stage:
     # -- the scenario's thread
 
     def _perform(self, scenario: Callable[[], object]) -> None:
-        me = scheduler.current_thread()
-        assert isinstance(me, coro)
-        self._main = me.set_name("the scenario")
         try:
             scenario()
             self._await_the_others()
@@ -289,13 +282,16 @@ class Stage:
                 )
             )
             return ready.popleft()
+        if self._main is None:
+            assert isinstance(first, coro)
+            self._main = first.set_name("the scenario")
         if not 0 < self._batch <= len(ready):
             self._batch = len(ready)
         thread = self._choose_thread()
         self._batch -= 1
         self._put_back = thread if thread.carrier is None else None
         if self._traced:
-            self.trail.append(f"{_describe(thread)} {self._place(thread)}")
+            self.trail.append(f"{name_of(thread)} {standing(thread)}")
         return thread
 
     def _choose_thread(self) -> ThreadState:
@@ -336,7 +332,7 @@ class Stage:
         events += self.job_events()
         if self._interrupts_left:
             events += [
-                (f"{_describe(thread)} is interrupted", self._interrupt, thread)
+                (f"{name_of(thread)} is interrupted", self._interrupt, thread)
                 for thread in scheduler.all_threads.values()
                 if self._is_victim(thread)
             ]
@@ -394,44 +390,6 @@ class Stage:
             finally:
                 self._is_over = was_over
 
-    # -- words
-
     def whereabouts(self) -> str:
-        """Where the threads stand, the first twenty of them."""
-        threads = list(scheduler.all_threads.values())
-        told = [
-            f"{_describe(thread)} ({_waits(thread)}) {self._place(thread)}" for thread in threads[:_THREADS_TOLD]
-        ]
-        if len(threads) > _THREADS_TOLD:
-            told.append(f"and {len(threads) - _THREADS_TOLD} more")
-        return "; ".join(told)
-
-    def _place(self, thread: ThreadState) -> str:
-        if not thread.started:
-            return "starts"
-        frame = thread.carrier.gr_frame if thread.carrier is not None else None
-        if frame is None and getcurrent() is thread.carrier:
-            frame = sys._getframe(1)
-        return place_of(frame)
-
-
-def place_of(frame: FrameType | None) -> str:
-    """ "at file:line in function" of the innermost frame that is not the runtime's own."""
-    innermost = frame
-    while frame is not None:
-        if not str(frame.f_globals.get("__name__", "")).startswith(_PACKAGE):
-            return f"at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
-        frame = frame.f_back
-    if innermost is None:
-        return "without a frame"
-    return f"in {innermost.f_code.co_qualname} of the runtime"
-
-
-def _describe(thread: ThreadState) -> str:
-    return repr(thread.get_name()) if isinstance(thread, coro) else f"thread {thread.id}"
-
-
-def _waits(thread: ThreadState) -> str:
-    if thread.scheduled or not thread.started or thread is scheduler.current:
-        return "runnable"
-    return f"waits: {thread.waiting_for}"
+        """Where the threads stand, in words."""
+        return whereabouts(scheduler.all_threads.values())

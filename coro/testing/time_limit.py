@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol, Self
 
-from coro.testing.stage import place_of
+from coro.testing.places import place_of
 
 __all__ = ["BlockedForReal", "TimeLimit"]
 
