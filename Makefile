@@ -18,7 +18,7 @@ TYPED := $(wildcard coro examples benchmarks)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv debian-packages lint types check test coverage bench-quick bench-console soak demo capture clean
+.PHONY: help venv debian-packages lint types check test coverage docs bench bench-quick bench-console soak demo capture clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -77,14 +77,22 @@ coverage: $(DEV) ## all tests, with a report of the lines and branches that they
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+docs: $(DEV) ## build the documentation's site in docs/_build/html; warnings are errors
+	$(BIN)/python -m docs.diagrams --check
+	$(BIN)/python -m docs.generate --check
+	$(BIN)/python -m sphinx -n -W --keep-going -b html docs docs/_build/html
+
+bench: $(BENCH) ## every row of the performance page against every peer, and the page anew (about 15 minutes)
+	$(BIN)/python -m benchmarks.full
+
 bench-quick: $(BENCH) ## time coro against gevent and uvloop, as ratios
 	$(BIN)/python -m benchmarks.quick
 
 bench-console: $(RUNTIME) ## what the console costs: idle, beside 10 000 threads, `coro check`
 	$(BIN)/python -m benchmarks.console idle load check
 
-soak: $(RUNTIME) ## a thousand console sessions that run every command: memory, descriptors, threads
-	$(BIN)/python -m benchmarks.console attach
+soak: $(DEV) ## threads, timers, connections and schedules by the million: what is left (about half an hour)
+	$(BIN)/python -m tests.soak --write docs/soak.md
 
 demo: $(RUNTIME) ## the worms arena: a daemon with hundreds of threads, and its console
 	$(BIN)/python -m examples.worms --demo
@@ -93,6 +101,6 @@ capture: $(RUNTIME) ## make the README's picture of the console anew, from a rea
 	$(BIN)/python -m docs.capture
 
 clean: ## remove what builds and tests left (.venv stays: remove it by hand to start afresh)
-	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* \
+	rm -rf build dist docs/_build *.egg-info htmlcov .coverage .coverage.* \
 	  .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name $(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

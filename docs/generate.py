@@ -1,4 +1,4 @@
-"""Write the pages that are made from the program itself: docs/commands.md and docs/schemas/*.json.
+"""Write the pages that are made from the program itself: docs/commands.md, docs/schemas.md and docs/schemas/*.json.
 
     python docs/generate.py            writes them
     python docs/generate.py --check    writes nothing; names the files that are stale, and exits 1 if there are any
@@ -51,12 +51,24 @@ numbers `threads`, `runnable`, `waiting`, `ended`, `uncaught`, `lag`, `lag_max`,
 every check by its name.
 """
 
+SCHEMAS_HEAD = """\
+# Schemas
+
+<!-- Made by docs/generate.py from coro/wire/schemas.py.  Do not edit. -->
+
+After this page you can check by machine what the console sends.  Every record that `--json` prints, and that the
+[protocol](protocol.md) carries, has a name with a version, and a JSON Schema under that name.
+
+| record | file |
+|---|---|
+"""
+
 GROUPS = (("look", "Look"), ("act", "Act"), ("session", "The session"))
 
 
 def pages() -> dict[Path, str]:
     """Path to text, of every file that is generated."""
-    found = {DOCS / "commands.md": reference()}
+    found = {DOCS / "commands.md": reference(), DOCS / "schemas.md": list_of_schemas()}
     for name in SCHEMAS:
         text = json.dumps(schema(name), indent=2, ensure_ascii=False)
         found[DOCS / "schemas" / file_name(name)] = f"{text}\n"
@@ -76,6 +88,12 @@ def reference() -> str:
         parts += [section(command) for command in COMMANDS.values() if command.group == group]
     parts.append(FILTER)
     return "\n".join(parts)
+
+
+def list_of_schemas() -> str:
+    """The text of docs/schemas.md."""
+    rows = [f"| `{name}` | [{file_name(name)}](schemas/{file_name(name)}) |\n" for name in sorted(SCHEMAS)]
+    return SCHEMAS_HEAD + "".join(rows)
 
 
 def overview() -> str:
