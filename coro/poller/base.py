@@ -31,7 +31,8 @@ class Poller(Protocol):
         """Register a descriptor edge-triggered for everything: read, write, urgent data, hang-up.
 
         Its present readiness is reported by the next poll().  A registration that is there already is renewed.
-        Returns whether the kernel knew the descriptor already; True where that cannot be told.
+        What the kernel cannot tell of urgent data is reported as URGENT: it says that there may be some.
+        Returns whether the kernel knew the open file under this number already.
         Raises PermissionError (EPERM) for what cannot be polled, such as a regular file; OSError (EBADF) for a
         closed descriptor.
         """
@@ -58,7 +59,7 @@ class Poller(Protocol):
         """Wait for ready descriptors.
 
         timeout_ns: nanoseconds, rounded up to the kernel's resolution; 0 polls, None waits for ever.
-        Returns (key, events) pairs, in no order.
+        Returns (key, events) pairs, in no order; a key may come twice, its events then count together.
         Raises OSError as the system call, except EINTR, which returns [].
         Does not yield: only the loop calls it.
         """

@@ -25,6 +25,8 @@ class PollPoller:
         # What is asked for, and which of it has been reported since it last rose; by key.
         self._wanted: dict[int, int] = {}
         self._reported: dict[int, int] = {}
+        # What was meant by a number: the device and the inode of the open file.
+        self._files: dict[int, tuple[int, int]] = {}
         self._closed = False
 
     def add(self, fd: int) -> bool:
@@ -36,6 +38,7 @@ class PollPoller:
     def remove(self, fd: int) -> None:
         self._wanted.pop(fd, None)
         self._reported.pop(fd, None)
+        self._files.pop(fd, None)
 
     def add_process(self, pid: int) -> int:
         key = os.pidfd_open(pid)
@@ -65,10 +68,12 @@ class PollPoller:
         return -1
 
     def _set(self, fd: int, wanted: int) -> bool:
-        mode = os.fstat(fd).st_mode
-        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        status = os.fstat(fd)
+        if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-        known = fd in self._wanted
+        file = (status.st_dev, status.st_ino)
+        known = fd in self._wanted and self._files.get(fd) == file
+        self._files[fd] = file
         self._wanted[fd] = wanted
         self._reported[fd] = 0
         return known

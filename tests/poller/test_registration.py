@@ -14,8 +14,8 @@ from tests.poller.subjects import (
     closed_number,
     drain,
     fill,
-    not_kqueue,
     not_reference,
+    poll_for,
 )
 
 
@@ -54,6 +54,41 @@ def test_descriptor_that_was_drained_is_reported_when_it_is_ready_again(subject:
 
 
 @not_reference
+def test_new_data_behind_unread_data_is_reported(subject: Subject, pair: Pair) -> None:
+    subject.poller.add(pair[0].fileno())
+    pair[1].send(b"x")
+    subject.poll()
+    pair[1].send(b"y")
+
+    assert subject.poll()[pair[0].fileno()] & READ
+
+
+@not_reference
+def test_listening_socket_is_reported_for_each_connection(subject: Subject) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        subject.poller.add(server.fileno())
+        assert not subject.poll().get(server.fileno(), 0) & READ
+        for _ in range(2):
+            # The first is still in the backlog when the second comes.
+            with socket.create_connection(server.getsockname()):
+                assert poll_for(subject, server.fileno(), READ) & READ
+
+
+def test_all_that_is_ready_comes_in_one_poll(subject: Subject) -> None:
+    pairs = [socket.socketpair() for _ in range(20)]
+    try:
+        for ours, theirs in pairs:
+            theirs.send(b"x")
+            subject.poller.add(ours.fileno())
+
+        assert subject.poll() == {ours.fileno(): READ | WRITE for ours, _ in pairs}
+    finally:
+        for both in pairs:
+            for sock in both:
+                sock.close()
+
+
+@not_reference
 def test_descriptor_that_was_drained_and_is_ready_again_between_two_polls_is_reported(
     subject: Subject, pair: Pair
 ) -> None:
@@ -82,6 +117,54 @@ def test_adding_again_reports_present_readiness_again(subject: Subject, pair: Pa
     subject.poller.add(pair[0].fileno())
 
     assert subject.poll() == {pair[0].fileno(): READ | WRITE}
+
+
+@pytest.mark.parametrize("first", ["add", READ, WRITE])
+@pytest.mark.parametrize("second", ["add", READ, WRITE])
+def test_second_registration_of_an_open_file_is_told_from_the_first(
+    subject: Subject, pair: Pair, first: str | int, second: str | int
+) -> None:
+    assert register(subject, pair[0].fileno(), first) is False
+    assert register(subject, pair[0].fileno(), second) is True
+    subject.poll()
+    assert register(subject, pair[0].fileno(), second) is True
+    subject.poller.remove(pair[0].fileno())
+    assert register(subject, pair[0].fileno(), second) is False
+
+
+@pytest.mark.parametrize("first", ["add", READ, WRITE])
+@pytest.mark.parametrize("second", ["add", READ, WRITE])
+@pytest.mark.parametrize("duplicated", [False, True])
+def test_number_that_was_closed_behind_the_pollers_back_and_reused_is_not_known(
+    subject: Subject, pair: Pair, first: str | int, second: str | int, duplicated: bool
+) -> None:
+    former, peer = socket.socketpair()
+    number = former.fileno()
+    register(subject, number, first)
+    subject.poll()
+    duplicate = former.dup() if duplicated else None
+    former.close()
+    if duplicate is not None:
+        peer.send(b"for the duplicate")
+    os.dup2(pair[0].fileno(), number)
+    try:
+        assert register(subject, number, second) is False
+        got = subject.poll()
+        # Epoll may also report what the duplicate is ready for: harmless, for readiness only ever means "try".
+        if second != READ:
+            assert got[number] & WRITE
+        if second != WRITE:
+            pair[1].send(b"x")
+            assert poll_for(subject, number, READ) & READ
+    finally:
+        os.close(number)
+        peer.close()
+        if duplicate is not None:
+            duplicate.close()
+
+
+def register(subject: Subject, number: int, how: str | int) -> bool:
+    return subject.poller.add(number) if isinstance(how, str) else subject.poller.rearm(number, how)
 
 
 def test_number_that_came_back_while_a_duplicate_kept_it_registered_can_be_added(
@@ -206,11 +289,29 @@ def test_closed_descriptor_is_refused(subject: Subject) -> None:
     assert subject.poll() == {}
 
 
-@not_kqueue
-def test_regular_file_is_refused(subject: Subject) -> None:
-    with tempfile.TemporaryFile() as file:
+@pytest.mark.parametrize("path", [__file__, os.path.dirname(__file__)])
+def test_file_is_refused(subject: Subject, path: str) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        refuses(subject, number)
+    finally:
+        os.close(number)
+
+
+@not_reference
+def test_device_that_cannot_be_polled_is_refused(subject: Subject) -> None:
+    number = os.open(os.devnull, os.O_RDWR)
+    try:
+        refuses(subject, number)
+    finally:
+        os.close(number)
+
+
+def refuses(subject: Subject, number: int) -> None:
+    with pytest.raises(PermissionError):
+        subject.poller.add(number)
+    for events in (READ, WRITE, READ | WRITE):
         with pytest.raises(PermissionError):
-            subject.poller.add(file.fileno())
-        with pytest.raises(PermissionError):
-            subject.poller.rearm(file.fileno(), READ)
+            subject.poller.rearm(number, events)
     assert subject.poll() == {}
+    subject.poller.remove(number)

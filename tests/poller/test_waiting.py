@@ -1,5 +1,6 @@
 """The contract of pollers: how long poll() waits, what ends it, and close()."""
 
+import gc
 import os
 import signal
 import threading
@@ -10,7 +11,7 @@ import pytest
 
 from coro.loop import LONGEST_POLL_NS
 from coro.poller.base import READ, WRITE
-from tests.poller.subjects import LIMIT_NS, Pair, Subject, not_fake
+from tests.poller.subjects import LIMIT_NS, Pair, Subject, in_child, is_open, not_fake, poll_for
 
 
 @pytest.mark.parametrize("timeout_ns", [1, 1_000, 999_999, 1_000_000, 1_000_001, 1_900_000, 20_000_001])
@@ -101,6 +102,59 @@ def test_closing_frees_what_the_poller_held(subject: Subject, pair: Pair) -> Non
     if number >= 0:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(number)
+
+
+def test_closing_in_a_forked_child_closes_nothing_that_is_not_the_pollers(subject: Subject, pair: Pair) -> None:
+    pollers = [subject.another()]
+    pollers[0].add(pair[0].fileno())
+
+    def strangers_live() -> bool:
+        # They take the numbers that are free in the child.
+        strangers = [os.open(os.devnull, os.O_RDONLY) for _ in range(20)]
+        poller = pollers.pop()
+        poller.close()
+        poller.close()
+        assert poller.fileno() == -1
+        # Nor does its finaliser.
+        del poller
+        gc.collect()
+        return all(is_open(stranger) for stranger in strangers)
+
+    assert in_child(strangers_live)
+    pollers[0].close()
+
+
+def test_forked_child_can_have_a_poller_of_its_own(subject: Subject, pair: Pair) -> None:
+    subject.poller.rearm(pair[0].fileno(), READ)
+
+    def child_works() -> bool:
+        subject.poller.close()
+        own = subject.another()
+        own.rearm(pair[0].fileno(), WRITE)
+        return own.poll(0) == [(pair[0].fileno(), WRITE)]
+
+    assert in_child(child_works)
+    assert subject.poll() == {}
+    pair[1].send(b"x")
+    assert subject.poll() == {pair[0].fileno(): READ}
+
+
+def test_pipe_that_another_os_thread_writes_to_again_and_again_ends_each_poll(subject: Subject) -> None:
+    """What the loop's wake-up rests on: drained to the last byte, it is reported anew."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    subject.poller.rearm(reader, READ)
+    try:
+        for _ in range(20):
+            assert subject.poll() == {}
+            os_thread = threading.Thread(target=os.write, args=(writer, b"\0"))
+            os_thread.start()
+            os_thread.join()
+            assert poll_for(subject, reader, READ) == READ
+            assert os.read(reader, 100) == b"\0"
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 def test_closing_leaves_a_parents_registrations_alone(subject: Subject, pair: Pair) -> None:
