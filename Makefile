@@ -82,8 +82,9 @@ docs: $(DEV) ## build the documentation's site in docs/_build/html; warnings are
 	$(BIN)/python -m docs.generate --check
 	$(BIN)/python -m sphinx -n -W --keep-going -b html docs docs/_build/html
 
-bench: $(BENCH) ## every row of the performance page against every peer, and the page anew (about 15 minutes)
+bench: $(BENCH) ## time coro against all its peers, then fill in docs/performance.md (about twelve minutes)
 	$(BIN)/python -m benchmarks.full
+	$(BIN)/python -m benchmarks.page
 
 bench-quick: $(BENCH) ## time coro against gevent and uvloop, as ratios
 	$(BIN)/python -m benchmarks.quick

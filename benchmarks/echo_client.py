@@ -129,7 +129,7 @@ def main() -> None:
     core, *numbers = sys.argv[1:]
     port, server_pid, connections, warm_ms, window_ms = map(int, numbers)
     pin(None if core == "-" else int(core))
-    raise_descriptor_limit(connections + 64)
+    raise_descriptor_limit()
     print(measure(port, server_pid, connections, warm_ms, window_ms).to_line(), flush=True)
 
 

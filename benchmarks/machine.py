@@ -5,6 +5,7 @@ its docstring; it never guesses.
 """
 
 import dataclasses
+import datetime
 import importlib.metadata
 import os
 import platform
@@ -13,9 +14,15 @@ import sys
 import time
 from pathlib import Path
 
-LIBRARIES = ("coro", "gevent", "uvloop", "asyncio")
+PEERS = ("gevent", "eventlet", "asyncio", "uvloop", "trio", "curio")
+# Ourselves, as we are and with the accounting taken out.
+OWN = ("coro", "unaccounted")
+VERSIONED = ("coro", "greenlet", *(peer for peer in PEERS if peer != "asyncio"))
+LIBRARIES = (*OWN, *PEERS)
 # Above this share of busy or waited-for cores other work distorts caches and clock rates, not only wall time.
 BUSY_SHARE = 0.25
+# More than any row needs, and less than any kernel refuses.
+MOST_DESCRIPTORS = 65_536
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,14 +87,17 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def raise_descriptor_limit(descriptors: int) -> None:
-    """Raise the soft limit of open descriptors to at least `descriptors`.
+def descriptor_limit() -> int:
+    """Return how many descriptors a process may open once its soft limit is raised."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
 
-    Raises ValueError if the hard limit is lower.
-    """
+
+def raise_descriptor_limit() -> None:
+    """Raise the soft limit of open descriptors as far as `descriptor_limit()`; never lowers it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < descriptors:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, hard))
+    if soft != resource.RLIM_INFINITY and soft < descriptor_limit():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor_limit(), hard))
 
 
 def installed_version(distribution: str) -> str | None:
@@ -108,15 +118,21 @@ def processor_name() -> str:
     return names[0] if names else platform.machine()
 
 
+def today() -> str:
+    """Return the date, in UTC, as YYYY-MM-DD."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
 def describe() -> Machine:
     """Return a description of this machine as it is now."""
     return Machine(
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        system=f"{platform.system()} {platform.release()}",
+        # Without what a builder of kernels appends to the number.
+        system=f"{platform.system()} {platform.release().partition('-')[0]}",
         processor=processor_name(),
         cores=len(cores()) or os.cpu_count() or 1,
         worker_core=worker_core(),
         client_core=client_core(),
         load_average=os.getloadavg()[0],
-        versions={name: installed_version(name) for name in ("coro", "greenlet", "gevent", "uvloop")},
+        versions={name: installed_version(name) for name in VERSIONED},
     )

@@ -1,13 +1,16 @@
 """The workloads on asyncio, in the plain style of its documentation; `on_uvloop` runs them on uvloop.
 
-The same shapes stand in `on_coro` and `on_gevent`: change them together, or the ratios mean nothing.
+The same shapes stand in the other modules `on_…`: change them together, or the ratios mean nothing.
 """
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine, Sequence
 from itertools import repeat
 from typing import Any, cast
 
+from benchmarks.durations import durations
+from benchmarks.machine import resident_bytes
 from benchmarks.report import Sample, announce
 from benchmarks.stopwatch import Stopwatch
 
@@ -100,9 +103,114 @@ async def spawns(batches: int, size: int) -> Sample:
     return watch.sample(batches * size)
 
 
+async def hand_offs(rounds: int) -> Sample:
+    """Two tasks that hand a number there and back `rounds` times through two queues."""
+    watch = Stopwatch(2)
+    there: asyncio.Queue[int] = asyncio.Queue()
+    back: asyncio.Queue[int] = asyncio.Queue()
+
+    async def ask() -> None:
+        watch.start()
+        for number in range(rounds):
+            await there.put(number)
+            if await back.get() != number:
+                raise RuntimeError(f"hand-off {number} came back changed")
+        watch.stop()
+
+    async def answer() -> None:
+        for _ in repeat(None, rounds):
+            await back.put(await there.get())
+        watch.stop()
+
+    for task in [asyncio.create_task(ask()), asyncio.create_task(answer())]:
+        await task
+    return watch.sample(2 * rounds)
+
+
+async def timeouts(rounds: int) -> Sample:
+    """Arm a timeout of 10 s, cancel it, `rounds` times; yield after every hundredth."""
+    watch = Stopwatch()
+    watch.start()
+    for _ in repeat(None, rounds // 100):
+        for _ in repeat(None, 100):
+            async with asyncio.timeout(10):
+                _nothing()
+        await asyncio.sleep(0)
+    watch.stop()
+    return watch.sample(rounds)
+
+
+def _nothing() -> None:
+    pass
+
+
+async def sleepers(threads: int, span_ms: int) -> Sample:
+    """Create tasks that sleep a random time up to `span_ms` and end; await them all."""
+    watch = Stopwatch()
+    woken = 0
+
+    async def sleeper(duration: float) -> None:
+        nonlocal woken
+        await asyncio.sleep(duration)
+        woken += 1
+
+    times = durations(threads, 0, span_ms / 1000)
+    watch.start()
+    for task in [asyncio.create_task(sleeper(duration)) for duration in times]:
+        await task
+    watch.stop()
+    if woken != threads:
+        raise RuntimeError(f"{woken} of {threads} tasks woke")
+    return watch.sample(threads)
+
+
+async def wakes(threads: int, rounds: int) -> Sample:
+    """Tasks that sleep 1 to 10 ms, `rounds` times each."""
+    watch = Stopwatch(threads)
+    times = durations(threads + rounds, 0.001, 0.010)
+
+    async def sleeper(offset: int) -> None:
+        await asyncio.sleep(0.05)
+        watch.start()
+        for turn in range(offset, offset + rounds):
+            await asyncio.sleep(times[turn])
+        watch.stop()
+
+    for task in [asyncio.create_task(sleeper(offset)) for offset in range(threads)]:
+        await task
+    return watch.sample(threads * rounds)
+
+
+async def memory(threads: int) -> Sample:
+    """Resident bytes that `threads` sleeping tasks add to the process."""
+    asleep = 0
+
+    async def sleeper() -> None:
+        nonlocal asleep
+        asleep += 1
+        await asyncio.sleep(3600)
+
+    first = asyncio.create_task(sleeper())
+    await asyncio.sleep(0.01)
+    gc.collect()
+    before = resident_bytes()
+    kept = [asyncio.create_task(sleeper()) for _ in range(threads)]
+    while asleep <= len(kept):
+        await asyncio.sleep(0.01)
+    sample = Sample(resident_bytes() - before, threads)
+    for task in (first, *kept):
+        task.cancel()
+    return sample
+
+
 SCENARIOS: dict[str, Callable[..., Coroutine[Any, Any, Sample]]] = {
     "echo_streams": echo_streams,
     "echo_protocol": echo_protocol,
     "yields": yields,
     "spawns": spawns,
+    "hand_offs": hand_offs,
+    "timeouts": timeouts,
+    "sleepers": sleepers,
+    "wakes": wakes,
+    "memory": memory,
 }

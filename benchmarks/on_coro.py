@@ -1,6 +1,6 @@
 """The workloads on `coro`, in the plain style of its documentation.
 
-The same shapes stand in `on_gevent` and `on_asyncio`: change them together, or the ratios mean nothing.
+The same shapes stand in the other modules `on_…`: change them together, or the ratios mean nothing.
 """
 
 import gc

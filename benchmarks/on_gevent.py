@@ -1,6 +1,6 @@
 """The workloads on gevent, in the plain style of its documentation.
 
-The same shapes stand in `on_coro` and `on_asyncio`: change them together, or the ratios mean nothing.
+The same shapes stand in the other modules `on_…`: change them together, or the ratios mean nothing.
 """
 
 import gc
@@ -110,7 +110,7 @@ def hand_offs(rounds: int) -> Sample:
     return watch.sample(2 * rounds)
 
 
-def timeouts_by_with(rounds: int) -> Sample:
+def timeouts(rounds: int) -> Sample:
     """Arm a timeout of 10 s by `with`, cancel it, `rounds` times; yield after every hundredth."""
     watch = Stopwatch()
     watch.start()
@@ -202,7 +202,7 @@ SCENARIOS: dict[str, Callable[..., Sample]] = {
     "yields": yields,
     "spawns": spawns,
     "hand_offs": hand_offs,
-    "timeouts_by_with": timeouts_by_with,
+    "timeouts": timeouts,
     "timeouts_by_call": timeouts_by_call,
     "sleepers": sleepers,
     "wakes": wakes,

@@ -7,20 +7,20 @@ is reported, gets no number, and makes the exit status 1; a bound that is missed
 
 import argparse
 import dataclasses
-import importlib.util
-import json
 import signal
 import sys
+import time
 from pathlib import Path
 
-from benchmarks.machine import BUSY_SHARE, LIBRARIES, Machine, describe
-from benchmarks.measurement import MeasurementError, measure
-from benchmarks.report import Sample
-from benchmarks.rows import ROWS, Contender, Row
-from benchmarks.summary import Comparison, Outcome, compare
+from benchmarks.machine import OWN, describe, today
+from benchmarks.results import Measured, Results, write
+from benchmarks.rows import ROWS, Row
+from benchmarks.runner import failures, run_row, waiting_warnings
+from benchmarks.summary import compare
 from benchmarks.table import machine_lines, table_lines, title_lines
 
-PEERS = tuple(name for name in LIBRARIES if name != "coro")
+PEERS = ("gevent", "uvloop", "asyncio")
+QUICK_ROWS = tuple(row for row in ROWS if not row.full_only)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,21 +30,28 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda signum, _frame: sys.exit(128 + signum))
     machine = describe()
     print("\n".join(machine_lines(machine, options.rounds)), end="\n\n", flush=True)
-    results: list[tuple[Row, list[Outcome]]] = []
-    for row in options.rows:
-        print(f"measuring {row.name} …", file=sys.stderr, flush=True)
-        results.append((row, run_row(row, options.rounds)))
-    comparisons = [comparison for row, outcomes in results for comparison in compare(row, outcomes)]
-    outcomes = [outcome for _, row_outcomes in results for outcome in row_outcomes]
+    began = time.monotonic()
+    measured = [_measured(row, options.rounds) for row in options.rows]
+    outcomes = [outcome for one in measured for outcome in one.outcomes]
+    comparisons = [comparison for one in measured for comparison in compare(one.row, list(one.outcomes))]
     print("\n".join([*table_lines(comparisons), "", *title_lines(options.rows)]))
     for warning in waiting_warnings(outcomes):
         print(warning)
     if options.json is not None:
-        options.json.write_text(json.dumps(as_json(machine, options.rounds, results, comparisons), indent=2) + "\n")
-    failed = sum(outcome.note == "FAILED" for outcome in outcomes)
+        seconds = round(time.monotonic() - began, 1)
+        rounds = options.rounds
+        write(Results(machine, today(), False, rounds, rounds, seconds, tuple(measured), ()), options.json)
+    failed = len(failures(outcomes))
     if failed:
         print(f"FAILED: {failed} of {len(outcomes)} contenders crashed, see above", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _measured(row: Row, rounds: int) -> Measured:
+    print(f"measuring {row.name} …", file=sys.stderr, flush=True)
+    before = time.monotonic()
+    outcomes = run_row(row, rounds)
+    return Measured(row, tuple(outcomes), round(time.monotonic() - before, 1))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ class Options:
 
 def parse(arguments: list[str] | None) -> Options:
     """Read the command line; on a mistake print the usage and exit with status 2."""
-    names = ", ".join(row.name for row in ROWS)
+    names = ", ".join(row.name for row in QUICK_ROWS)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quick", epilog=f"rows: {names}")
     parser.add_argument("--only", metavar="ROW,ROW", help="these rows only; `echo` means all rows named echo-…")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each contender (default 5)")
@@ -73,11 +80,11 @@ def parse(arguments: list[str] | None) -> Options:
         parser.error(f"rounds must be at least 1, got {parsed.rounds}")
     if parsed.json is not None and (parsed.json.is_dir() or not parsed.json.parent.is_dir()):
         parser.error(f"cannot write to {parsed.json}: a directory, or in none")
-    wanted = parsed.only.split(",") if parsed.only else [row.name for row in ROWS]
+    wanted = parsed.only.split(",") if parsed.only else [row.name for row in QUICK_ROWS]
     for want in wanted:
-        if not any(matches(row, want) for row in ROWS):
+        if not any(matches(row, want) for row in QUICK_ROWS):
             parser.error(f"no row {want!r}; rows: {names}")
-    rows = [with_peers(row, peers) for row in ROWS if any(matches(row, want) for want in wanted)]
+    rows = [with_peers(row, peers) for row in QUICK_ROWS if any(matches(row, want) for want in wanted)]
     return Options(rows, parsed.rounds, parsed.json)
 
 
@@ -87,71 +94,13 @@ def matches(row: Row, want: str) -> bool:
 
 
 def with_peers(row: Row, libraries: list[str]) -> Row:
-    """Return the row with only those peers that run on one of the libraries, or on coro itself."""
-    return dataclasses.replace(row, peers=tuple(peer for peer in row.peers if peer.library in ("coro", *libraries)))
+    """Return the row with those peers that it has a bound against, or all if it has no bound at all.
 
-
-def run_row(row: Row, rounds: int) -> list[Outcome]:
-    """Measure the row's contenders in interleaved rounds. One that fails is reported and not tried again."""
-    contenders = row.contenders()
-    notes = [absence(row, contender) for contender in contenders]
-    samples: list[list[Sample]] = [[] for _ in contenders]
-    for _ in range(rounds):
-        for position, contender in enumerate(contenders):
-            if notes[position]:
-                continue
-            try:
-                samples[position].append(measure(contender, row.connections))
-            except MeasurementError as error:
-                print(f"FAILED {row.name}: {error}", file=sys.stderr, flush=True)
-                notes[position] = "FAILED"
-                samples[position].clear()
-    return [
-        Outcome(contender, tuple(taken), note)
-        for contender, taken, note in zip(contenders, samples, notes, strict=True)
-    ]
-
-
-def absence(row: Row, contender: Contender) -> str:
-    """Return why this contender cannot be measured here, "" if it can. `coro` itself is never excused."""
-    if row.linux_only and sys.platform != "linux":
-        return "needs Linux"
-    if contender.library != "coro" and importlib.util.find_spec(contender.library) is None:
-        return "not installed"
-    return ""
-
-
-def waiting_warnings(outcomes: list[Outcome]) -> list[str]:
-    """Return a warning if measuring processes had to wait for their core: other work ran beside them."""
-    samples = [sample for outcome in outcomes for sample in outcome.samples]
-    disturbed = [sample.waited for sample in samples if sample.waited > BUSY_SHARE]
-    if not disturbed:
-        return []
-    text = (
-        f"WARNING: the machine was busy: in {len(disturbed)} of {len(samples)} measurements the process "
-        f"waited for its core,\nover {BUSY_SHARE:.0%} of its CPU time (worst {max(disturbed):.0%}): repeat it"
-    )
-    return [text]
-
-
-def as_json(
-    machine: Machine, rounds: int, results: list[tuple[Row, list[Outcome]]], comparisons: list[Comparison]
-) -> dict[str, object]:
-    """Return everything that was measured, as plain values for a JSON file."""
-    return {
-        "machine": dataclasses.asdict(machine),
-        "rounds": rounds,
-        "rows": [
-            {
-                "name": row.name,
-                "title": row.title,
-                "unit": row.unit,
-                "contenders": [dataclasses.asdict(outcome) for outcome in outcomes],
-                "comparisons": [dataclasses.asdict(one) for one in comparisons if one.row == row.name],
-            }
-            for row, outcomes in results
-        ],
-    }
+    Of these, only the ones on one of the libraries, or on coro itself.
+    """
+    some_bounds = any(peer.bound is not None for peer in row.peers)
+    peers = [peer for peer in row.peers if peer.bound is not None or not some_bounds]
+    return dataclasses.replace(row, peers=tuple(peer for peer in peers if peer.library in (*OWN, *libraries)))
 
 
 if __name__ == "__main__":

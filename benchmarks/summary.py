@@ -1,6 +1,7 @@
 """From samples to verdicts: medians, ratios, bounds. Pure functions; they run nothing and print nothing."""
 
 import dataclasses
+import math
 import statistics
 
 from benchmarks.report import Sample
@@ -54,9 +55,14 @@ def spread(numbers: list[float]) -> Spread | None:
 
 
 def ratio_spread(subject: list[float], peer: list[float]) -> Spread | None:
-    """Return the ratio of the medians, with the lowest and highest of one round; None if either is empty."""
+    """Return the ratio of the medians, with the lowest and highest of one round; None if either is empty.
+
+    Only the rounds in which both were measured count; a peer may have been measured in the first ones only.
+    """
     if not subject or not peer:
         return None
+    rounds = min(len(subject), len(peer))
+    subject, peer = subject[:rounds], peer[:rounds]
     pairs = [ours / theirs for ours, theirs in zip(subject, peer, strict=True)]
     return Spread(statistics.median(subject) / statistics.median(peer), min(pairs), max(pairs))
 
@@ -77,17 +83,28 @@ def judge(ratio: Spread, bound: float | None, stretch: float | None) -> str:
 
 
 def compare(row: Row, outcomes: list[Outcome]) -> list[Comparison]:
-    """Compare the row's subject, the first outcome, with each peer, or with the cheapest if the row asks so.
+    """Compare the row's subject, the first outcome, with each peer.
+
+    If the row asks so, only the cheapest of each library's ways is compared.
 
     A row without peers gives one comparison with nobody, so that the subject's own figure is shown.
     """
     subject, *peers = outcomes
     if not peers:
         peers = [Outcome(Contender("none chosen", "", ""))]
-    measured = [peer for peer in peers if peer.samples]
-    if row.fastest_peer_only and measured:
-        peers = [min(measured, key=lambda peer: statistics.median(values(row, peer)))]
+    if row.fastest_way_only:
+        peers = _cheapest_ways(row, peers)
     return [_compare_one(row, subject, peer) for peer in peers]
+
+
+def _cheapest_ways(row: Row, peers: list[Outcome]) -> list[Outcome]:
+    """Return one outcome for each library, that with the lowest cost; a way without samples has none."""
+
+    def cost(peer: Outcome) -> float:
+        return statistics.median(values(row, peer)) if peer.samples else math.inf
+
+    libraries = dict.fromkeys(peer.contender.library for peer in peers)
+    return [min((peer for peer in peers if peer.contender.library == library), key=cost) for library in libraries]
 
 
 def _compare_one(row: Row, subject: Outcome, peer: Outcome) -> Comparison:

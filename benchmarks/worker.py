@@ -13,8 +13,6 @@ import time
 from benchmarks.machine import LIBRARIES, pin, raise_descriptor_limit, waited_ns
 from benchmarks.report import Sample
 
-DESCRIPTORS = 4096
-
 
 def work(library: str, scenario: str, arguments: list[int]) -> Sample:
     """Run the scenario and add how long this process waited for its core.
@@ -32,7 +30,7 @@ def main() -> None:
     """Run the command line, print the sample and end the process."""
     core, library, scenario, *arguments = sys.argv[1:]
     pin(None if core == "-" else int(core))
-    raise_descriptor_limit(DESCRIPTORS)
+    raise_descriptor_limit()
     sample = work(library, scenario, [int(argument) for argument in arguments])
     print(sample.to_line(), flush=True)
     # Taking thousands of sleeping threads apart at interpreter exit is slow and no part of the measurement.

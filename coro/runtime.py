@@ -15,6 +15,7 @@ from coro import collector, forking, hooks, leftovers, signals, stderr
 from coro.clock import FOREVER_TICKS, seconds_to_ticks
 from coro.exceptions import YieldFromMain
 from coro.loop import loop
+from coro.run_queue import NO_KWARGS
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 from coro.tb import frame_text
@@ -87,7 +88,8 @@ def spawn(fun: Callable[..., Any], *args: Any, thread_name: str | None = None, *
     if thread_name is not None or not callable(fun):
         check_arguments(fun, thread_name)
     thread = _new_object(coro)
-    initialise(thread, fun, args, kwargs, next_id(), thread_name)
+    # Not the empty dict of this call: each thread would keep its own, 64 bytes and work for the collector.
+    initialise(thread, fun, args, kwargs or NO_KWARGS, next_id(), thread_name)
     frame = _getframe(1)
     thread.spawn_code = frame.f_code
     thread.spawn_lasti = frame.f_lasti

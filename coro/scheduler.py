@@ -13,7 +13,7 @@ Knows nothing of descriptors, timers or printing.
 
 from __future__ import annotations
 
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any, NoReturn
 
 from greenlet import getcurrent
@@ -216,7 +216,10 @@ class Scheduler(RunQueue):
             # First everything that the thread refers to is dropped, while it is still alive and current:
             # finalisers may run code, even code that blocks.
             if me._name is None:
-                me._name = function_name(me.function)
+                # The usual case without the call: 0.07 of a thread's 1.2 µs from spawn() to its end.
+                function = me.function
+                me._name = function.__qualname__ if type(function) is FunctionType else function_name(function)
+                del function
             me.function = me.locals = None
             me.args = ()
             me.kwargs = NO_KWARGS
