@@ -17,11 +17,11 @@ from coro.exceptions import ScheduleError, Shutdown, YieldFromMain
 from coro.loop import loop
 from coro.runtime import spawn
 from coro.scheduler import Scheduler, scheduler
-from coro.shield import OwnInterrupt, Shield
+from coro.shield import OwnInterrupt, Shield, postpone_again
 from coro.state import ThreadState
-from coro.thread import coro
+from coro.thread import coro, notify_later
 
-__all__ = ["Crew", "Failure", "Group", "notify_later", "settle"]
+__all__ = ["Crew", "Failure", "Group", "settle"]
 
 Failure = tuple[ThreadState, BaseException]
 
@@ -113,7 +113,9 @@ class Crew:
             self._on_end(thread)
         if not self.threads:
             for waiting in self._waiting:
-                scheduler.wake(waiting)
+                # The last may have been cancelled by who waits: shut_down() in join().
+                if waiting is not scheduler.current:
+                    scheduler.wake(waiting)
 
 
 def _is_exiting() -> bool:
@@ -132,31 +134,13 @@ def settle(interrupts: list[BaseException], failures: Iterable[Failure] = ()) ->
         notify_later(thread, error)
     if not isinstance(interrupts[0], Shutdown):
         me = scheduler.current_thread()
+        # They came before those that wait already.
+        waiting, me.interrupts = me.interrupts, None
         for later in interrupts[1:]:
+            postpone_again(me, later)
+        for later in waiting or ():
             scheduler.postpone(me, later)
     return interrupts[0]
-
-
-def notify_later(thread: ThreadState, error: BaseException) -> None:
-    """Tell the exception notifier of a thread's failure that was to be handed on, but was not.
-
-    In a thread of its own, since a notifier may block.  Does not yield.
-    """
-    if isinstance(error, (Shutdown, KeyboardInterrupt)):
-        # The one is no failure, the other has left the loop.
-        return
-    scheduler.uncaught_count += 1
-    spawn(_notify, thread, error, thread_name=f"report on {_name(thread)}")
-
-
-def _notify(thread: ThreadState, error: BaseException) -> None:
-    traceback = error.__traceback__
-    try:
-        # Shrapnel's notifiers look into sys.exc_info().
-        raise error
-    except BaseException:
-        error.__traceback__ = traceback
-        scheduler.exception_hook(thread, error)
 
 
 def _name(thread: ThreadState) -> str:

@@ -14,12 +14,12 @@ from types import FrameType, TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from coro.exceptions import DeadCoroutine, Interrupted, SimultaneousError, TimeoutError
-from coro.group import Crew, Failure, Group, notify_later, settle
+from coro.group import Crew, Failure, Group, settle
 from coro.loop import loop
 from coro.runtime import spawn
 from coro.scheduler import scheduler
 from coro.state import ThreadState
-from coro.thread import check_arguments, coro
+from coro.thread import check_arguments, coro, notify_later
 
 __all__ = ["Pool"]
 

@@ -19,7 +19,7 @@ from coro.state import YIELDED, ThreadState
 from coro.timed import timers
 from coro.timers import Timer
 
-__all__ = ["DEFAULT_SHIELD_S", "OwnInterrupt", "Shield", "shielded"]
+__all__ = ["DEFAULT_SHIELD_S", "OwnInterrupt", "Shield", "postpone_again", "shielded"]
 
 DEFAULT_SHIELD_S = 10.0
 
@@ -28,9 +28,11 @@ class InnerInterrupted(Interrupted):
     """An interrupt of a frame that was entered inside a shield.
 
     shield: the innermost shield at that time.
+    sender: the frame's end of it.
     """
 
     shield: Shield
+    sender: OwnInterrupt
 
 
 class Shield:
@@ -157,7 +159,10 @@ class OwnInterrupt:
 
     def send_at_next_park(self, token: object) -> None:
         """Interrupt the thread, which is the current one, when it next parks.  Does not yield."""
-        exception = self._make(token)
+        self.raise_at_next_park(self._make(token))
+
+    def raise_at_next_park(self, exception: BaseException) -> None:
+        """Have what was sent raised, or raised again, when the thread, the current one, next parks."""
         if self._thread.shield is None:
             scheduler.postpone(self._thread, exception)
         else:
@@ -186,6 +191,7 @@ class OwnInterrupt:
         else:
             self.exception = InnerInterrupted(token)
             self.exception.shield = self._shield
+            self.exception.sender = self
         return self.exception
 
     def _deliver(self, switches: Any) -> None:
@@ -210,6 +216,18 @@ class OwnInterrupt:
             self._retry = timers.arm(scheduler.now + 1, self._deliver, switches)
         else:
             _interrupt_now(thread, exception)
+
+
+def postpone_again(thread: ThreadState, exception: BaseException) -> None:
+    """Have an interrupt that was raised in the thread, the current one, raised again at one of its next parks.
+
+    In a shield this holds for the interrupts of frames that were entered inside; others wait for the shield's end.
+    Does not yield.
+    """
+    if isinstance(exception, InnerInterrupted) and thread.shield is not None and thread.shield.encloses(exception):
+        exception.sender.raise_at_next_park(exception)
+    else:
+        scheduler.postpone(thread, exception)
 
 
 def _first_not_lifted(shield: Shield | None) -> Shield | None:

@@ -118,7 +118,7 @@ class ThreadState:
     error: BaseException | None
     # Threads to schedule, and functions to call with this thread, when it ends.
     joiners: list[ThreadState | Callable[[ThreadState], object]] | None
-    # How many will receive its failure, so that the exception notifier need not.
+    # How many will receive its failure, or have, so that the exception notifier need not.
     observers: int
 
     # -- selfishness

@@ -27,7 +27,7 @@ from coro.scheduler import scheduler
 from coro.state import DEFAULT_MAX_SELFISH_ACTS, YIELDED, ThreadState, function_name
 from coro.timed import park_timed
 
-__all__ = ["MAX_SELFISH_ACTS", "coro", "main_thread", "set_selfishness"]
+__all__ = ["MAX_SELFISH_ACTS", "coro", "main_thread", "notify_later", "set_selfishness"]
 
 MAX_SELFISH_ACTS = 32768
 
@@ -269,15 +269,20 @@ class coro(ThreadState):
         """Wait for this thread's end, then return its function's value or raise its exception.
 
         A thread that was shut down or interrupted to death raises DeadCoroutine from that Interrupted: what
-        interrupted it must not interrupt the caller.  A failure that is waited for here is not notified.
+        interrupted it must not interrupt the caller.  A failure that is waited for here is not notified, unless the
+        caller is interrupted before it gets it.
         Yields and raises as join() otherwise.
         """
         if not self.dead:
             self.observers += 1
             try:
                 self.join(timeout)
-            finally:
+            except BaseException:
                 self.observers -= 1
+                if self.dead and not self.observers and self.error is not None:
+                    # It ended while its failure was to be raised here, and nobody else will get it.
+                    notify_later(self, self.error)
+                raise
         error = self.error
         if error is None:
             return self.result_value
@@ -300,6 +305,29 @@ class coro(ThreadState):
         old = self.max_selfish_acts
         self.max_selfish_acts = self.selfish_acts = maximum
         return old
+
+
+def notify_later(thread: ThreadState, error: BaseException) -> None:
+    """Tell the exception notifier of a thread's failure that was to be handed on, but was not.
+
+    In a thread of its own, since a notifier may block.  Does not yield.
+    """
+    if isinstance(error, (Shutdown, KeyboardInterrupt)):
+        # The one is no failure, the other has left the loop.
+        return
+    scheduler.uncaught_count += 1
+    name = thread.get_name() if isinstance(thread, coro) else f"thread-{thread.id}"
+    coro(_notify, (thread, error), name=f"report on {name}").start()
+
+
+def _notify(thread: ThreadState, error: BaseException) -> None:
+    traceback = error.__traceback__
+    try:
+        # Shrapnel's notifiers look into sys.exc_info().
+        raise error
+    except BaseException:
+        error.__traceback__ = traceback
+        scheduler.exception_hook(thread, error)
 
 
 builtin_id = id

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from coro.loop import loop
 from coro.poller import default_poller
 from coro.poller.base import Poller
+from coro.scheduler import scheduler
 from coro.testing.choices import Choices
 from coro.testing.poller import NothingWillHappen
 from coro.timed import timers
@@ -42,6 +43,15 @@ class Director(Protocol):
 
     def job_events(self) -> list[Event]:
         """What OS threads could do next."""
+
+    def interrupt_events(self) -> list[Event]:
+        """The interrupts that may hit."""
+
+    def happen(self, event: Event) -> None:
+        """Let one of them happen."""
+
+    def fail(self, error: BaseException) -> None:
+        """The schedule has failed."""
 
     def whereabouts(self) -> str:
         """Where the threads stand, in words."""
@@ -105,7 +115,7 @@ class ChancePoller:
                 reported = self._report(must_report=timeout_ns != 0)
                 if reported or timeout_ns == 0:
                     return reported
-            if timeout_ns == 0 or loop.posted:
+            if timeout_ns == 0 or loop.posted or scheduler.ready:
                 return []
             if not self._go_on(timeout_ns):
                 return []
@@ -150,29 +160,37 @@ class ChancePoller:
     def _go_on(self, timeout_ns: int | None) -> bool:
         """Everybody waits: let something happen.  False if it was that time went by."""
         events = self._director.job_events()
-        options = len(events) + (timeout_ns is not None)
-        if options == 0:
+        usual = len(events) + (timeout_ns is not None)
+        if not usual and self._real is not None:
             # Only what comes from outside of this process could help.
-            if self._real is not None:
-                self._look(_REAL_WAIT_NS)
-                if self._kept or loop.posted:
-                    return True
-            raise NothingWillHappen(
+            self._look(_REAL_WAIT_NS)
+            if self._kept or loop.posted:
+                return True
+        interrupts = self._director.interrupt_events()
+        # Without anything else the usual thing is that nothing happens any more.
+        options = max(usual, 1) + len(interrupts)
+        choice = self._director.choices.choose(options) if options > 1 else 0
+        if choice >= max(usual, 1):
+            self._director.happen(interrupts[choice - max(usual, 1)])
+            return True
+        if choice < len(events):
+            self._director.happen(events[choice])
+            return True
+        if timeout_ns is None:
+            deadlock = NothingWillHappen(
                 f"no timer is armed, nothing is ready, and these threads wait: {self._director.whereabouts()}"
             )
-        choice = self._director.choices.choose(options) if options > 1 else 0
-        if choice < len(events):
-            _, action, argument = events[choice]
-            action(argument)
-            return True
-        self._clock.advance_ns(timeout_ns or 0)
+            # Now: what the threads do when they are shut down comes second.
+            self._director.fail(deadlock)
+            raise deadlock
+        self._clock.advance_ns(timeout_ns)
         return False
 
     def _drain(self, timeout_ns: int | None) -> list[tuple[int, int]]:
         if timeout_ns != 0:
             self._clock.advance_ns(_DRAIN_NS if timeout_ns is None else min(timeout_ns, _DRAIN_NS))
-        for _, action, argument in self._director.job_events():
-            action(argument)
+        for event in self._director.job_events():
+            self._director.happen(event)
         self._look(0)
         kept, self._kept = self._kept, {}
         return list(kept.items())

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from greenlet import getcurrent
 
@@ -29,7 +28,7 @@ from coro.run_queue import NEVER_NS
 from coro.runtime import run
 from coro.scheduler import scheduler
 from coro.state import YIELDED, ThreadState
-from coro.testing.chance_poller import ChancePoller
+from coro.testing.chance_poller import ChancePoller, Event
 from coro.testing.choices import Choices
 from coro.testing.places import name_of, standing, whereabouts
 from coro.thread import coro
@@ -311,10 +310,7 @@ class Stage:
             choice = self.choices.choose(options) if options > 1 else 0
             if choice < threads:
                 break
-            name, action, argument = events[choice - threads]
-            if self._traced:
-                self.trail.append(name)
-            action(argument)
+            self.happen(events[choice - threads])
         place = eligible[choice]
         if place == 0:
             return ready.popleft()
@@ -322,21 +318,33 @@ class Stage:
         del ready[place]
         return thread
 
-    def _events(self) -> list[tuple[str, Callable[[Any], object], Any]]:
+    def _events(self) -> list[Event]:
         """What else could happen now, before a thread runs."""
-        events: list[tuple[str, Callable[[Any], object], Any]] = []
+        events: list[Event] = []
         if scheduler.poll_due != 0 and self._poller is not None and self._poller.may_have_news():
             events.append(("the next park polls", self._poll_soon, None))
         if self._jumps_left and timers.heap and timers.heap[0][0] > self._clock.now_ns:
             events.append(("time goes by to the next timer", self._jump, timers.heap[0][0]))
         events += self.job_events()
-        if self._interrupts_left:
-            events += [
-                (f"{name_of(thread)} is interrupted", self._interrupt, thread)
-                for thread in scheduler.all_threads.values()
-                if self._is_victim(thread)
-            ]
+        events += self.interrupt_events()
         return events
+
+    def happen(self, event: Event) -> None:
+        """Let something happen that _events() offered."""
+        name, action, argument = event
+        if self._traced:
+            self.trail.append(name)
+        action(argument)
+
+    def interrupt_events(self) -> list[Event]:
+        """The threads that may be interrupted now."""
+        if not self._interrupts_left:
+            return []
+        return [
+            (f"{name_of(thread)} is interrupted", self._interrupt, thread)
+            for thread in scheduler.all_threads.values()
+            if self._is_victim(thread)
+        ]
 
     def _is_victim(self, thread: ThreadState) -> bool:
         if not thread.started or thread.dead or thread.exception is not None:
@@ -367,7 +375,7 @@ class Stage:
 
     # -- calls in OS threads
 
-    def job_events(self) -> list[tuple[str, Callable[[Any], object], Any]]:
+    def job_events(self) -> list[Event]:
         """The next step of each call that an OS thread is to make."""
         return [
             (f"an OS thread {'ends' if entry[1].begun else 'begins'} {entry[1].name}", self._step_job, entry)

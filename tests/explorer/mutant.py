@@ -74,16 +74,14 @@ def _compiled(mutant: Mutant, function: Any) -> Any:
             f"mutant {mutant.name!r}: {mutant.old!r} stands {count} times in {function.__qualname__}, not once"
         )
     text = textwrap.dedent(source.replace(mutant.old, mutant.new))
-    # The outer function gives super() the class that it looks for.
-    maker = f"def _make(__class__):\n{textwrap.indent(text, '    ')}\n    return {function.__name__}\n"
-    code = compile(
-        maker,
-        f"<mutant {mutant.name}>",
-        "exec",
-        flags=annotations.compiler_flag,
-        dont_inherit=True,
-    )
-    namespace: dict[str, Any] = {}
+    name = function.__name__
+    if "super()" in text:
+        # An outer function gives super() the class that it looks for.
+        text = (
+            f"def _make(__class__):\n{textwrap.indent(text, '    ')}\n    return {name}\n{name} = _make(_owner)\n"
+        )
+    code = compile(text, f"<mutant {mutant.name}>", "exec", flags=annotations.compiler_flag, dont_inherit=True)
+    namespace: dict[str, Any] = {"_owner": mutant.owner}
     # In the function's own globals, so that it sees what the module sees.
     exec(code, function.__globals__, namespace)
-    return namespace["_make"](mutant.owner)
+    return namespace[name]

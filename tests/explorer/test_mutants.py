@@ -6,11 +6,12 @@ from coro.testing import ScheduleFailed, explore
 from tests.explorer.model import program
 from tests.explorer.models import MODELS
 from tests.explorer.mutant import Mutant, planted
+from tests.explorer.mutants_services import MUTANTS as OF_SERVICES
 from tests.explorer.mutants_sync import MUTANTS as OF_PRIMITIVES
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.parametrize("mutant", OF_PRIMITIVES, ids=str)
+@pytest.mark.parametrize("mutant", [*OF_PRIMITIVES, *OF_SERVICES], ids=str)
 def test_planted_fault_is_found(mutant: Mutant) -> None:
     with planted(mutant), pytest.raises(ScheduleFailed) as caught:
         explore(mutant.scenario, **mutant.options)
