@@ -1,10 +1,12 @@
 """One connection to a daemon, speaking the protocol of docs/protocol.md: requests, answers, notifications.
 
-Invariant: everything that waits has a deadline on the monotonic clock, or waits for a second descriptor beside, so
-that nothing a daemon does or omits can hang the client.  What it does not know (other notifications, answers to
-requests given up long ago, further fields) it ignores, so that an old daemon and a new client get along.
+Invariant: everything that waits has a deadline on the monotonic clock, or a limit to the silence that it bears, or
+waits for a second descriptor beside, so that no silent daemon can hang the client.  What it does not know (other
+notifications, answers to requests given up long ago, further fields) it ignores, so that an old daemon and a new
+client get along.
 
 State: `_received` holds what came after the last whole line; `_scanned` of its bytes are known to hold no LF.
+`_heard` is when anything came last, `_progressed` whether the daemon said that it is at work.
 Must not know terminals, commands or how the connection was made.
 """
 
@@ -14,10 +16,11 @@ import json
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
-from coro.console.failures import CommandFailure, ConnectionLost, Garbage, NoAnswer, UsageFailure
+from coro.console.failures import CommandFailure, ConnectionLost, Garbage, NoAnswer, NotReached, UsageFailure
 from coro.wire.protocol import MAX_LINE_BYTES, PROTOCOL_VERSION
 
 __all__ = ["Answer", "Client", "Message", "deadline_after"]
@@ -52,6 +55,8 @@ class Client:
         self._connection = connection
         self._received = bytearray()
         self._scanned = 0
+        self._heard = time.monotonic()
+        self._progressed = False
         self._last_id = 0
 
     def __enter__(self) -> Client:
@@ -142,6 +147,7 @@ class Client:
         """
         if "method" in message:
             if "id" not in message:
+                self._progressed |= message["method"] == "progress"
                 params = message.get("params")
                 self.notified(str(message["method"]), params if isinstance(params, dict) else {})
             return None
@@ -161,7 +167,54 @@ class Client:
         request = self.request(method, params)
         deadline = deadline_after(timeout)
         self.send(request, deadline=deadline)
-        return self.answer_to(request, deadline)
+        with self._given_up_together(request):
+            return self.answer_to(request, deadline)
+
+    def call_patiently(self, method: str, params: Message | None, silence: float | None) -> Answer:
+        """As call(), however long it takes, as long as something comes every `silence` seconds; None for ever.
+
+        A daemon that works on an answer sends pieces of it, or notifications of its progress, several times a
+        second.
+        """
+        request = self.request(method, params)
+        self._heard = time.monotonic()
+        self._progressed = False
+        deadline = deadline_after(silence)
+        self.send(request, deadline=deadline)
+        with self._given_up_together(request):
+            while True:
+                try:
+                    return self.answer_to(request, deadline)
+                except NoAnswer:
+                    # Only a deadline ends so.
+                    assert silence is not None
+                    deadline = self._heard + silence
+                    if deadline > time.monotonic():
+                        continue
+                    if not (self._progressed or self._received):
+                        # A word of the sentinel, say, but none about this request.
+                        raise
+                    raise NoAnswer(f"{self.where} was at work, then said nothing for {silence:g} s") from None
+
+    @contextmanager
+    def _given_up_together(self, request: Message) -> Iterator[None]:
+        """Who stops waiting for an answer, by Ctrl-C or at the deadline, has the daemon stop working on it.
+
+        Only for a request that was sent as a whole: nothing can follow half of one.
+        """
+        try:
+            yield
+        except (KeyboardInterrupt, NoAnswer):
+            self._cancel(request)
+            raise
+
+    def _cancel(self, request: Message) -> None:
+        """Tell the daemon to give a request up, if it takes that at once."""
+        try:
+            self.send(self.request("cancel", {"id": request["id"]}), deadline=time.monotonic())
+        except NotReached:
+            # It is stuck or gone; then the end of the connection must do.
+            return
 
     # -- bytes
 
@@ -186,6 +239,7 @@ class Client:
         if not data:
             raise ConnectionLost(f"{self.where} closed the connection without an answer")
         self._received += data
+        self._heard = time.monotonic()
         return True
 
     def _wait(self, events: int, deadline: float | None, beside: int | None) -> bool:

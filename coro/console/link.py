@@ -29,7 +29,7 @@ __all__ = [
     "with_outside",
 ]
 
-# Long enough for 100 000 threads in slices.
+# Of silence: what takes longer, such as looking at 100 000 threads in slices, is answered piece by piece.
 DEFAULT_TIMEOUT_S: Final = 10.0
 
 

@@ -34,7 +34,10 @@ HELP: Final = (
     ),
     ("--json", "print the record or records, as JSON"),
     ("--watch S", "repeat every S seconds, in place on a terminal"),
-    ("--timeout S", "give up after so many seconds (default 10; of check 0.8; of eval and attach none)"),
+    (
+        "--timeout S",
+        "give up after so many seconds of silence (default 10), check and ls after so many in all (0.8)",
+    ),
     ("--uid UID", "trust a listener of this user as well as your own and root's"),
     (
         "--token-file PATH",

@@ -67,10 +67,10 @@ def params_of(command: Command, arguments: Mapping[str, object]) -> dict[str, ob
     }
 
 
-def ask(link: Link, command: Command, arguments: Mapping[str, object], timeout: float | None) -> Answer:
-    """The command's answer.  Raises Failure."""
+def ask(link: Link, command: Command, arguments: Mapping[str, object], silence: float | None) -> Answer:
+    """The command's answer.  silence: see Client.call_patiently().  Raises Failure."""
     try:
-        return link.client.call(command.name, params_of(command, arguments), timeout)
+        return link.client.call_patiently(command.name, params_of(command, arguments), silence)
     except NoAnswer as failure:
         raise with_outside(failure, link) from failure
     except CommandFailure as failure:

@@ -10,9 +10,9 @@
     coro.inspect.health()         is it well?  metrics_text() the same for Prometheus
     coro.inspect.descriptors(), timers(), locks()
 
-In a thread, the functions that walk over all threads work in slices of 0.1 ms and sleep between them, so that the
-daemon loses 5 % of its time at most; such a list is no single moment, and each thread's record says at which turn
-of the loop it was taken.  Outside the loop they work in one go.  `coro.inspect.outside` names those that serve
+In a thread, the functions that walk over all threads work in slices of some 0.1 ms and sleep between them, so that
+the daemon loses 5 % of its time at most; such a list is no single moment, and each thread's record says at which
+turn of the loop it was taken.  Outside the loop they work in one go.  `coro.inspect.outside` names those that serve
 another OS thread while the loop is stuck.
 """
 

@@ -7,16 +7,26 @@ thread, error, frame or argument; of where the thread was made it keeps the code
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from coro.exceptions import Shutdown
 from coro.inspect.names import safe_name, type_name
-from coro.inspect.slices import sliced
+from coro.inspect.slices import gathered
 from coro.inspect.spawn_lines import spawn_line
 from coro.records import DeadRecord
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 
-__all__ = ["DEFAULT_SIZE", "MAX_SIZE", "dead", "error_text", "leave_out", "start_recording", "stop_recording"]
+__all__ = [
+    "DEFAULT_SIZE",
+    "MAX_SIZE",
+    "dead",
+    "dead_records",
+    "error_text",
+    "leave_out",
+    "start_recording",
+    "stop_recording",
+]
 
 DEFAULT_SIZE = 200
 MAX_SIZE = 100_000
@@ -66,6 +76,11 @@ def stop_recording() -> None:
 
 def dead() -> list[DeadRecord]:
     """The threads that ended lately, latest first; [] if nobody asked to record.  Yields, in slices."""
+    return gathered(dead_records())
+
+
+def dead_records() -> Iterator[DeadRecord]:
+    """As dead(), each record made when it is asked for.  Does not yield."""
     now = scheduler.clock()
 
     def record(obituary: _Obituary) -> DeadRecord:
@@ -82,7 +97,7 @@ def dead() -> list[DeadRecord]:
             spawn_line=spawn_line(code, instruction),  # type: ignore[arg-type]
         )
 
-    return sliced(reversed(list(_ring)), record)
+    return map(record, reversed(list(_ring)))
 
 
 def _remember(thread: ThreadState) -> None:

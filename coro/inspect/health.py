@@ -234,14 +234,17 @@ def _stall_check(loop: LoopHealthRecord, limits: Thresholds) -> CheckRecord:
 
 
 def _by(who: CulpritRecord | None) -> str:
-    """The culprit in a few words: its name and the innermost line that is not the runtime's own."""
+    """The culprit in a few words: its name, and the innermost function and line that are not the runtime's own."""
     if who is None:
         return ""
     frame = next((one for one in reversed(who.frames) if not _is_ours(one)), None)
     if frame is None:
         frame = who.frames[-1] if who.frames else None
-    place = "" if frame is None else f" ({os.path.basename(frame.file)}:{frame.line})"
-    return f" in {who.name}{place}"
+    if frame is None:
+        return f" in {who.name}"
+    # Of a function in a function its own name: it is a line for a pager.
+    function = frame.function.rpartition("<locals>.")[2]
+    return f" in {who.name} ({function}, {os.path.basename(frame.file)}:{frame.line})"
 
 
 _OUR_DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from coro.inspect.frames import Place, frame_records, places_of
 from coro.inspect.names import safe_name
-from coro.inspect.slices import sliced
+from coro.inspect.slices import gathered
 from coro.records import FrameRecord, StackGroupRecord, StackRecord
 from coro.runtime import get_thread_by_id
 from coro.scheduler import scheduler
 from coro.state import ThreadState
+from coro.wire.tables import sorted_in_slices
 
-__all__ = ["stack", "stack_groups", "stack_record", "stacks"]
+__all__ = ["stack", "stack_group_records", "stack_groups", "stack_record", "stack_records", "stacks"]
 
 # A group names so many of its threads.
 IDS_PER_GROUP = 100
@@ -35,6 +37,11 @@ def stacks(give_up: Callable[[], object] | None = None) -> list[StackRecord]:
 
     give_up: see coro.inspect.slices.sliced().
     """
+    return gathered(stack_records(), give_up)
+
+
+def stack_records() -> Iterator[StackRecord | None]:
+    """As stacks(), each record taken when it is asked for; None for a thread that has ended.  Does not yield."""
     # Threads at the same place share their frames: records of 20 000 stacks made the collector pause for 130 ms, so
     # for 20.  The places keep the code alive by whose id they are found.
     known: dict[_Key, tuple[tuple[Place, ...], tuple[FrameRecord, ...]]] = {}
@@ -49,7 +56,7 @@ def stacks(give_up: Callable[[], object] | None = None) -> list[StackRecord]:
             found = known[key] = (places, frame_records(places))
         return StackRecord(thread.id, safe_name(thread), found[1])
 
-    return sliced(list(scheduler.all_threads.values()), look, give_up)
+    return map(look, list(scheduler.all_threads.values()))
 
 
 def _key(places: tuple[Place, ...]) -> _Key:
@@ -57,23 +64,35 @@ def _key(places: tuple[Place, ...]) -> _Key:
     return tuple([(id(code), line) for code, line in places])
 
 
+@dataclass(slots=True)
+class _Group:
+    """Threads at the same place.  ids: those that were met first, no more than a record names."""
+
+    places: tuple[Place, ...]
+    count: int = 0
+    ids: list[int] = field(default_factory=list)
+
+
 def stack_groups(give_up: Callable[[], object] | None = None) -> list[StackGroupRecord]:
     """Threads at the same place counted once, the biggest group first.  Yields, in slices.
 
     give_up: see coro.inspect.slices.sliced().
     """
-    groups: dict[_Key, tuple[tuple[Place, ...], list[int]]] = {}
+    return gathered(stack_group_records(), give_up)
 
-    def look(thread: ThreadState) -> None:
+
+def stack_group_records() -> Iterator[StackGroupRecord | None]:
+    """As stack_groups(), with None as a pause after each thread that was looked at.  Does not yield to others."""
+    groups: dict[_Key, _Group] = {}
+    for thread in list(scheduler.all_threads.values()):
         if not thread.dead:
             places = places_of(thread)
-            groups.setdefault(_key(places), (places, []))[1].append(thread.id)
-
-    sliced(list(scheduler.all_threads.values()), look, give_up)
-    ordered = sorted(groups.values(), key=lambda group: (-len(group[1]), group[1][0]))
-    return sliced(ordered, _group_record, give_up)
-
-
-def _group_record(group: tuple[tuple[Place, ...], list[int]]) -> StackGroupRecord:
-    places, ids = group
-    return StackGroupRecord(len(ids), tuple(sorted(ids)[:IDS_PER_GROUP]), frame_records(places))
+            # The places in the group keep the code alive by whose id it is found.
+            group = groups.setdefault(_key(places), _Group(places))
+            group.count += 1
+            if len(group.ids) < IDS_PER_GROUP:
+                group.ids.append(thread.id)
+        yield None
+    ordered = yield from sorted_in_slices(groups.values(), lambda group: (-group.count, group.ids[0]))
+    for group in ordered:
+        yield StackGroupRecord(group.count, tuple(sorted(group.ids)), frame_records(group.places))

@@ -17,7 +17,7 @@ from coro.scheduler import scheduler
 from coro.state import ThreadState
 from coro.sync import condition_variable, event, inverted_semaphore, mutex, rw_lock, semaphore
 
-__all__ = ["PRIMITIVES", "has_holders", "holders_in", "holders_of", "target_text"]
+__all__ = ["PRIMITIVES", "has_holders", "holders_in", "holders_of", "primitive_text", "target_text"]
 
 PRIMITIVES = (condition_variable, event, fifo, inverted_semaphore, mutex, rw_lock, semaphore)
 
@@ -36,13 +36,17 @@ def target_text(thread: ThreadState) -> str:
         return f"thread {target.id}"
     if thread.waiting_for == "sleep" and isinstance(target, list):
         return f"{max(0, target[0] - scheduler.clock()) / 1e9:.3f} s"
+    return primitive_text(target)
+
+
+def primitive_text(target: object) -> str:
+    """What is waited on, by type and address, and who holds it: "mutex at 0x... held by 5"."""
     text = f"{type_name(type(target))} at {id(target):#x}"
-    if isinstance(target, PRIMITIVES):
-        holders = _holders(target)
-        if holders:
-            named = ", ".join([str(holder.id) for holder in holders[:NAMED_HOLDERS]])
-            more = len(holders) - NAMED_HOLDERS
-            text += f" held by {named}" + (f" and {more} more" if more > 0 else "")
+    holders = _holders(target)
+    if holders:
+        named = ", ".join([str(holder.id) for holder in holders[:NAMED_HOLDERS]])
+        more = len(holders) - NAMED_HOLDERS
+        text += f" held by {named}" + (f" and {more} more" if more > 0 else "")
     return text
 
 

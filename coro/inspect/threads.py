@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from coro.inspect.names import safe_name
-from coro.inspect.slices import sliced
+from coro.inspect.slices import gathered
 from coro.inspect.spawn_lines import spawn_line
 from coro.inspect.targets import target_text
 from coro.loop import loop
@@ -15,7 +15,7 @@ from coro.runtime import get_thread_by_id
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 
-__all__ = ["state_of", "thread", "thread_record", "threads"]
+__all__ = ["state_of", "thread", "thread_record", "thread_records", "threads"]
 
 
 def state_of(thread: ThreadState) -> StateName:
@@ -71,4 +71,9 @@ def threads(give_up: Callable[[], object] | None = None) -> list[ThreadRecord]:
 
     give_up: see coro.inspect.slices.sliced().
     """
-    return sliced(list(scheduler.all_threads.values()), thread_record, give_up)
+    return gathered(thread_records(), give_up)
+
+
+def thread_records() -> Iterator[ThreadRecord | None]:
+    """As threads(), each record taken when it is asked for; None for a thread that has ended.  Does not yield."""
+    return map(thread_record, list(scheduler.all_threads.values()))

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from coro.inspect.names import safe_name
-from coro.inspect.slices import sliced
+from coro.inspect.slices import gathered
 from coro.inspect.targets import has_holders, holders_in, holders_of, target_text
 from coro.inspect.threads import state_of
-from coro.records import WaitRecord, WhyRecord
+from coro.records.waits import LONGEST_CHAIN, WaitRecord, WhyRecord
 from coro.runtime import get_thread_by_id
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 
-__all__ = ["deadlocks", "is_deadlock", "why"]
+__all__ = ["deadlock_records", "deadlocks", "is_deadlock", "why"]
 
-# why() looks in one slice: at so many threads, in some ten milliseconds, at most.
-MAX_STEPS = 10_000
+# why() looks in one slice: for a cycle among so many threads, 4 us for each.
+MAX_STEPS = 5000
 
 
 def why(thread_id: int) -> WhyRecord:
@@ -24,7 +24,7 @@ def why(thread_id: int) -> WhyRecord:
 
     Where several threads hold something (readers of a rw_lock) the chain follows one that leads to a cycle, if
     there is one, else the first.  All is looked at in one slice, so a cycle is a deadlock: none of its threads can
-    go on by itself.  At most ten thousand threads are looked at.
+    go on by itself.  At most 5000 threads are looked at, and the chain tells of the first 500.
     Raises KeyError if the thread has ended or never was.  Does not yield.
     """
     cycle = _cycle_from(get_thread_by_id(thread_id))
@@ -32,7 +32,9 @@ def why(thread_id: int) -> WhyRecord:
     thread: ThreadState | None = get_thread_by_id(thread_id)
     members = set(cycle)
     seen: set[int] = set()
-    while thread is not None and thread.id not in seen and len(seen) < MAX_STEPS and state_of(thread) == "waiting":
+    while thread is not None and thread.id not in seen and len(chain) < LONGEST_CHAIN:
+        if state_of(thread) != "waiting":
+            break
         seen.add(thread.id)
         record = _wait_record(thread)
         chain.append(record)
@@ -51,16 +53,30 @@ def deadlocks(give_up: Callable[[], object] | None = None) -> list[tuple[int, ..
     through a rw_lock with several readers, at least one is found.
     give_up: see coro.inspect.slices.sliced().
     """
-    waits: dict[int, object] = {}
+    return sorted(set(gathered(_confirmed_cycles(), give_up)))
 
-    def look(thread: ThreadState) -> None:
+
+def deadlock_records() -> Iterator[WhyRecord | None]:
+    """What why() says of each deadlock that deadlocks() finds; None is a pause.  Does not yield to others."""
+    told: set[tuple[int, ...]] = set()
+    for cycle in _confirmed_cycles():
+        if cycle is None or cycle in told:
+            yield None
+        else:
+            told.add(cycle)
+            yield why(cycle[0])
+
+
+def _confirmed_cycles() -> Iterator[tuple[int, ...] | None]:
+    """The cycles in a picture of all waits that hold at the moment when they are handed out; None is a pause."""
+    waits: dict[int, object] = {}
+    for thread in list(scheduler.all_threads.values()):
         target = thread.waiting_on
         if has_holders(target) and state_of(thread) == "waiting":
             waits[thread.id] = target
-
-    sliced(list(scheduler.all_threads.values()), look, give_up)
-    found = set(sliced(_cycles_in(waits), lambda cycle: cycle if cycle and is_deadlock(cycle) else None, give_up))
-    return sorted(found)
+        yield None
+    for cycle in _cycles_in(waits):
+        yield cycle if cycle and is_deadlock(cycle) else None
 
 
 def is_deadlock(cycle: tuple[int, ...]) -> bool:

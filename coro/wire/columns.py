@@ -98,7 +98,7 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
     "coro.lock/1": (
         _plain("kind", role="name"),
         _plain("holders", "held by", cut="end"),
-        Column("waiting", lambda record: _length(record.get("waiters")), right=True),
+        Column("waiting", lambda record: _waiting(record), right=True),
         _plain("waiters", "ids", cut="end"),
         _plain("text", "what", cut="end", role="dim"),
     ),
@@ -147,8 +147,10 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
 }
 
 
-def _length(value: object) -> str:
-    return str(len(value)) if isinstance(value, (list, tuple)) else text(value)
+def _waiting(record: Record) -> str:
+    """How many wait; an older daemon names them all, and does not count them."""
+    waiting, waiters = record.get("waiting"), record.get("waiters")
+    return str(len(waiters)) if waiting is None and isinstance(waiters, (list, tuple)) else count(waiting)
 
 
 def _outcome(record: Record) -> str:

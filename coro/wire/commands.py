@@ -6,12 +6,13 @@ A command has a name, a role, parameters and the name of the schema of its resul
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from coro.wire.protocol import Role
 
-__all__ = ["COMMANDS", "Command", "Group", "Kind", "Parameter", "command_named"]
+__all__ = ["COMMANDS", "Command", "Group", "Kind", "Parameter", "command_named", "schema_of"]
 
 # What an argument is, as typed:
 #   thread    the id of a live thread, an int
@@ -375,3 +376,10 @@ COMMANDS: Final[dict[str, Command]] = {command.name: command for command in _TAB
 def command_named(name: str) -> Command:
     """The command with this name.  Raises KeyError."""
     return COMMANDS[name]
+
+
+def schema_of(command: Command, parameters: Mapping[str, Any]) -> str:
+    """The name of the schema of what the command answers with these parameters, of each item if that is a list."""
+    if command.name == "where" and parameters.get("group") and parameters.get("target") == "all":
+        return "coro.stack-group/1"
+    return command.schema

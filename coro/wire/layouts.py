@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from coro.records.waits import LONGEST_CHAIN
 from coro.wire.columns import COLUMNS, spawner, waiting_text
 from coro.wire.escape import printable
 from coro.wire.health import health_line
@@ -157,6 +158,8 @@ def _end_of_chain(chain: list[Record]) -> str:
     holders = chain[-1].get("holders")
     if not isinstance(holders, (list, tuple)) or not holders:
         return "nobody in particular could end that wait"
+    if len(chain) >= LONGEST_CHAIN:
+        return f"and so on from {text(holders[0])}: the chain is longer than {LONGEST_CHAIN} waits"
     return f"{text(holders[0])} does not wait itself"
 
 

@@ -15,7 +15,7 @@ import fcntl
 import os
 import stat
 
-__all__ = ["LockFile", "is_held", "remove_if_same", "try_lock"]
+__all__ = ["LockFile", "is_held", "try_lock"]
 
 # NONBLOCK: a FIFO that somebody laid there must not park us for ever.
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -31,12 +31,16 @@ class LockFile:
         self.path = path
         self._fd = fd
 
+    def fileno(self) -> int:
+        """The file's descriptor; -1 once the lock was given up."""
+        return self._fd
+
     def release(self) -> None:
         """Remove the file and give the lock up.  Does nothing the second time."""
         if self._fd < 0:
             return
         try:
-            remove_if_same(self.path, self._fd)
+            _remove_if_same(self.path, self._fd)
         finally:
             self.forget()
 
@@ -95,7 +99,7 @@ def is_held(path: str, owner: int) -> bool | None:
         os.close(fd)
 
 
-def remove_if_same(path: str, fd: int) -> None:
+def _remove_if_same(path: str, fd: int) -> None:
     """Remove what is at the path if it is the file that `fd` is; the caller holds its lock."""
     try:
         if _is_at(path, fd):

@@ -13,6 +13,7 @@ __all__ = [
     "MAX_LINE_BYTES",
     "MAX_OUTPUT_BYTES",
     "MAX_SUBNEGOTIATION_BYTES",
+    "PROBE_METHODS",
     "PROTOCOL_VERSION",
     "ROLES",
     "CANCELLED",
@@ -28,6 +29,9 @@ __all__ = [
     "Role",
     "role_allows",
 ]
+
+# What a connection may ask for without taking one of the slots of sessions.
+PROBE_METHODS: Final = ("hello", "check", "lag", "help")
 
 # Raised when an old client would misunderstand a new daemon; new methods and new fields do not raise it.
 PROTOCOL_VERSION: Final = 1

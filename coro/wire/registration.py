@@ -7,12 +7,11 @@ that the daemon is gone.  The lock also keeps systemd-tmpfiles from clearing it 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 
 from coro.wire.directories import registration_directory
-from coro.wire.lock_file import is_held, remove_if_same
+from coro.wire.lock_file import LockFile, is_held, try_lock
 
 __all__ = ["Registration", "read_entry", "register", "unregister"]
 
@@ -22,34 +21,14 @@ _MAX_BYTES = 4096
 _MAX_ENTRIES = 16
 
 
-class Registration:
-    """An entry of ours.  A forked child calls forget()."""
+class Registration(LockFile):
+    """An entry of ours, which stays locked.  A forked child calls forget()."""
 
-    __slots__ = ("_fd", "path")
-
-    def __init__(self, path: str, fd: int) -> None:
-        self.path = path
-        self._fd = fd
+    __slots__ = ()
 
     def close(self) -> None:
         """Remove the entry, if it is still ours.  Does nothing the second time."""
-        if self._fd < 0:
-            return
-        try:
-            remove_if_same(self.path, self._fd)
-        finally:
-            self.forget()
-
-    def touch(self) -> None:
-        """Make the file young: what clears old files out of /tmp spares it."""
-        if self._fd >= 0:
-            os.utime(self._fd)
-
-    def forget(self) -> None:
-        """Close the descriptor and touch nothing else."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self.release()
 
 
 def register(pid: int, path: str) -> Registration:
@@ -58,17 +37,19 @@ def register(pid: int, path: str) -> Registration:
         raise ValueError(f"a registered path must be absolute, on one line and short, got {path!r}")
     directory = registration_directory()
     new = os.path.join(directory, f"{pid}.path.new")
-    fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    lock = try_lock(new)
+    if lock is None:
+        raise BlockingIOError(errno.EAGAIN, f"another process registers as pid {pid}", new)
     try:
         # Written and locked before anybody sees it under its name.
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(fd, os.fsencode(path) + b"\n")
+        os.ftruncate(lock.fileno(), 0)
+        os.write(lock.fileno(), os.fsencode(path) + b"\n")
         entry = _free_name(directory, pid)
         os.rename(new, entry)
     except BaseException:
-        os.close(fd)
+        lock.release()
         raise
-    return Registration(entry, fd)
+    return Registration(entry, lock.fileno())
 
 
 def unregister(registration: Registration) -> None:

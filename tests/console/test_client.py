@@ -118,6 +118,53 @@ def test_silence_ends_at_the_deadline(pair: tuple[Client, socket.socket]) -> Non
     assert 0.1 <= time.monotonic() - began < 0.5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "piece",
+    [
+        pytest.param(b" ", id="part of the answer"),
+        pytest.param(encoded({"method": "progress", "params": {"id": 1}}), id="notification"),
+    ],
+)
+def test_answer_that_gets_on_may_take_longer_than_the_silence_that_is_borne(
+    pair: tuple[Client, socket.socket], piece: bytes
+) -> None:
+    client, theirs = pair
+    began = time.monotonic()
+
+    def get_on() -> None:
+        while time.monotonic() - began < 1.5:
+            theirs.sendall(piece)
+            time.sleep(0.1)
+        theirs.sendall(encoded(result(1, "at last")))
+
+    sender = threading.Thread(target=get_on)
+    sender.start()
+    try:
+        assert client.call_patiently("ps", None, 1.0)["value"] == "at last"
+        assert time.monotonic() - began >= 1.5
+    finally:
+        sender.join()
+
+
+def test_silence_in_the_middle_of_an_answer_is_told_so(pair: tuple[Client, socket.socket]) -> None:
+    client, theirs = pair
+    theirs.sendall(b'{"id": 1, ')
+
+    with pytest.raises(NoAnswer, match=r"x\.sock was at work, then said nothing for 0\.2 s"):
+        client.call_patiently("ps", None, 0.2)
+
+
+def test_request_that_is_given_up_is_cancelled(pair: tuple[Client, socket.socket]) -> None:
+    client, theirs = pair
+    for call in (client.call, client.call_patiently):
+        with pytest.raises(NoAnswer, match="did not answer in time"):
+            call("ps", None, 0.05)
+        request, cancel = map(json.loads, theirs.recv(65536).splitlines())
+        assert (request["method"], cancel["method"]) == ("ps", "cancel")
+        assert cancel["params"] == {"id": request["id"]}
+
+
 def test_end_of_stream_is_a_lost_connection(pair: tuple[Client, socket.socket]) -> None:
     client, theirs = pair
     theirs.sendall(b'{"half": ')

@@ -74,7 +74,7 @@ def test_stall(stalled: float | None, status: str) -> None:
     assert check_of(record, "stall").value == (stalled or 0.0)
 
 
-def test_stall_names_thread_file_and_line_of_the_application() -> None:
+def test_stall_names_thread_function_file_and_line_of_the_application() -> None:
     runtime = os.path.join(os.path.dirname(coro.__file__), "scheduler.py")
     frames = (
         FrameRecord("/srv/main.py", 3, "main", "serve()"),
@@ -83,7 +83,7 @@ def test_stall_names_thread_file_and_line_of_the_application() -> None:
     )
     loop = replace(LOOP, stalled_s=6.13, culprit=CulpritRecord(7, "smtp-in", 6.1, frames))
     check = check_of(judge(replace(WELL, loop=loop)), "stall")
-    assert check.text == "loop stalled 6.1s in smtp-in (mx.py:88)"
+    assert check.text == "loop stalled 6.1s in smtp-in (parse, mx.py:88)"
 
 
 def test_thresholds_of_the_caller() -> None:
@@ -256,7 +256,7 @@ def test_health_from_outside_names_the_culprit() -> None:
 
     assert (record.status, record.answered_by) == ("critical", "sentinel")
     assert record.loop.stalled_s >= 0.05
-    assert "beside.<locals>.main (test_health.py:" in check_of(record, "stall").text
+    assert "beside.<locals>.main (main, test_health.py:" in check_of(record, "stall").text
     assert (check_of(record, "db").status, check_of(record, "db").text) == ("unknown", "the loop is stalled")
     assert check_of(record, "require:other").status == "ok"
     assert check_of(record, "require:nobody").status == "critical"

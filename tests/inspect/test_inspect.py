@@ -12,6 +12,8 @@ import coro
 from coro import inspect, testing
 from coro.inspect.quantiles import quantile_ns
 from coro.inspect.slices import DUTY, SLICE_NS, sliced
+from coro.inspect.stacks import IDS_PER_GROUP, stack_records
+from coro.inspect.threads import thread_records
 from tests.core.ticking import TickingClock
 
 
@@ -94,6 +96,34 @@ def test_stacks_and_threads_at_the_same_place_counted_once() -> None:
         assert {stack.id for stack in inspect.stacks()} == {*coro.all_threads}
         me = inspect.stack(coro.current().id)
         assert "main" in me.frames[-1].function
+
+    testing.run(main, real_descriptors=False)
+
+
+def test_group_of_very_many_names_some_and_counts_all() -> None:
+    def main() -> None:
+        threads = [coro.spawn(fall, 0) for _ in range(IDS_PER_GROUP + 7)]
+        coro.yield_slice()
+
+        group = inspect.stack_groups()[0]
+        assert group.count == IDS_PER_GROUP + 7
+        assert group.ids == tuple([thread.id for thread in threads[:IDS_PER_GROUP]])
+
+    testing.run(main, real_descriptors=False)
+
+
+def test_records_one_by_one_leave_out_who_has_ended_meanwhile() -> None:
+    def main() -> None:
+        threads = [coro.spawn(fall, 0) for _ in range(3)]
+        coro.yield_slice()
+        me = coro.current()
+        found, stood = thread_records(), stack_records()
+        threads[1].shutdown()
+        coro.yield_slice()
+
+        left = [me.id, threads[0].id, threads[2].id]
+        assert [record.id for record in found if record is not None] == left
+        assert [record.id for record in stood if record is not None] == left
 
     testing.run(main, real_descriptors=False)
 

@@ -6,7 +6,8 @@ import time
 
 import coro
 from coro import inspect, testing
-from coro.inspect.waits import _cycles_in
+from coro.inspect.waits import _cycles_in, deadlock_records
+from coro.records.waits import LONGEST_CHAIN
 
 
 def test_convoy_costs_no_square_of_its_length() -> None:
@@ -27,6 +28,9 @@ def test_convoy_costs_no_square_of_its_length() -> None:
         assert inspect.deadlocks() == []
         # Each chain anew would be 12 million steps.
         assert time.monotonic() - begin < 2
+        # The longest one is not told to its end.
+        found = inspect.why(max(coro.all_threads))
+        assert (len(found.chain), found.cycle) == (LONGEST_CHAIN, ())
 
     testing.run(main, real_descriptors=False)
 
@@ -91,6 +95,9 @@ def test_two_deadlocks_are_two() -> None:
             ids.append(tuple(coro.spawn(take, number).id for number in range(2)))
         coro.sleep_relative(1)
         assert inspect.deadlocks() == ids
+        told = [record for record in deadlock_records() if record is not None]
+        assert [record.cycle for record in told] == ids
+        assert [record.chain[0].id for record in told] == [cycle[0] for cycle in ids]
 
     testing.run(main, real_descriptors=False)
 

@@ -83,7 +83,7 @@ HEALTH = HealthRecord(
     loop=LoopHealthRecord(True, 4711, 0.05, 0.2, 6.1, 1, CULPRIT),
     threads=ThreadsHealthRecord(412, 3, 400, 9, 1, ()),
     checks=(
-        CheckRecord("stall", "critical", 6.1, 1.0, 5.0, "s", "loop stalled 6.1s in smtp-in (mx.py:88)"),
+        CheckRecord("stall", "critical", 6.1, 1.0, 5.0, "s", "loop stalled 6.1s in smtp-in (parse, mx.py:88)"),
         CheckRecord("lag", "ok", 0.05, 0.1, 1.0, "s", "lag 0.05s"),
         CheckRecord("queue depth", "warning", 12.0, 10.0, None, "mails", "12 mails wait | 10 may"),
         CheckRecord("require", "ok", None, None, None, "", "all there"),
@@ -120,7 +120,7 @@ SAMPLES: dict[str, tuple[object, ...]] = {
     ),
     "coro.descriptor/1": (DescriptorRecord(7, 5, None, EVIL, True, False, True),),
     "coro.timer/1": (TimerRecord(0.5, 3, "wake"), TimerRecord(-0.002, None, EVIL)),
-    "coro.lock/1": (LockRecord("mutex", "mutex at 0x1 held by 5", (5,), tuple(range(100))),),
+    "coro.lock/1": (LockRecord("mutex", "mutex at 0x1 held by 5", (5,), tuple(range(100)), 100),),
     "coro.dead/1": (
         DeadRecord(3, EVIL, "ValueError: \x1b[31mbad", 3.4, 0.1, 3, 0.1, 1, "/srv/mx.py:3"),
         DeadRecord(4, "fine", None, 4000.0, 0.1, 3, 0.1, -1, None),

@@ -19,7 +19,8 @@ PLAIN: dict[str, Any] = to_plain(HEALTH)
 
 def test_line_says_the_worst_and_gives_the_numbers() -> None:
     assert health_line(PLAIN) == (
-        "CRITICAL - loop stalled 6.1s in smtp-in (mx.py:88) | stall=6.1s;1;5 lag=0.05s;0.1;1 'queue depth'=12;10"
+        "CRITICAL - loop stalled 6.1s in smtp-in (parse, mx.py:88) "
+        "| stall=6.1s;1;5 lag=0.05s;0.1;1 'queue depth'=12;10"
     )
 
 

@@ -545,6 +545,19 @@ def test_registration_left_by_an_earlier_process_of_that_pid_is_replaced(machine
     registration.close()
 
 
+def test_registration_that_fails_leaves_nothing_behind(machine: Path) -> None:
+    registrations = [register(17, "/x") for _ in range(16)]
+    folder = os.path.dirname(registrations[0].path)
+    before = sorted(os.listdir(folder))
+
+    with pytest.raises(OSError, match="16 registered sockets"):
+        register(17, "/one/more")
+    assert sorted(os.listdir(folder)) == before
+    for registration in registrations:
+        registration.close()
+    assert os.listdir(folder) == []
+
+
 @pytest.mark.parametrize("path", ["relative", "", "/a\nb", "/" + "x" * 4096])
 def test_path_that_no_entry_can_hold_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="must be absolute"):

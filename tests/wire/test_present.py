@@ -166,6 +166,23 @@ def test_why_names_the_deadlock() -> None:
     ]
 
 
+def test_chain_that_is_not_told_to_its_end_says_so() -> None:
+    link = {"id": 1, "name": "a", "waiting_for": "mutex", "waiting_on": "mutex at 0x1 held by 7", "holders": [7]}
+
+    assert lines_of("why 1", {"chain": [link] * 499, "cycle": []})[-1] == "7 does not wait itself"
+    told = lines_of("why 1", {"chain": [link] * 500, "cycle": []})[-1]
+    assert told == "and so on from 7: the chain is longer than 500 waits"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"), [({}, "2"), ({"waiting": 1234}, "1234")], ids=["an older daemon", "a thousand are named"]
+)
+def test_lock_says_how_many_wait(more: dict[str, int], expected: str) -> None:
+    record = {"kind": "event", "text": "event at 0x1", "holders": [], "waiters": [5, 6], **more}
+
+    assert lines_of("locks", [record])[1].split()[2] == expected
+
+
 def test_why_all_without_a_deadlock_says_so() -> None:
     assert lines_of("why all", []) == ["no deadlock"]
 
@@ -268,8 +285,11 @@ def test_change_of_a_setting_is_one_line() -> None:
 
 def test_check_is_the_plugins_line_and_what_is_not_ok() -> None:
     assert lines_of("check", HEALTH) == [
-        "CRITICAL - loop stalled 6.1s in smtp-in (mx.py:88) | stall=6.1s;1;5 lag=0.05s;0.1;1 'queue depth'=12;10",
-        "critical stall: loop stalled 6.1s in smtp-in (mx.py:88)",
+        (
+            "CRITICAL - loop stalled 6.1s in smtp-in (parse, mx.py:88) "
+            "| stall=6.1s;1;5 lag=0.05s;0.1;1 'queue depth'=12;10"
+        ),
+        "critical stall: loop stalled 6.1s in smtp-in (parse, mx.py:88)",
         "warning queue depth: 12 mails wait | 10 may",
     ]
 

@@ -1,12 +1,22 @@
-"""The commands that only look.  Each returns records; how they are shown is not decided here."""
+"""The commands that only look.  Each returns records; how they are shown is not decided here.
+
+Those that may be many are Rows: taken one by one, at the pace of whoever sends them, and never all kept.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from coro import inspect
+from coro.backdoor.commands.progress import Progress
 from coro.backdoor.commands.registry import CommandError, implements
+from coro.backdoor.pace import Rows
 from coro.backdoor.session import Session
+from coro.inspect.dead import dead_records
+from coro.inspect.resources import descriptor_records, lock_records, timer_records
+from coro.inspect.stacks import stack_group_records, stack_records
+from coro.inspect.threads import thread_records
+from coro.inspect.waits import deadlock_records
 from coro.records import (
     DeadRecord,
     DescriptorRecord,
@@ -35,27 +45,29 @@ def no_such_thread(thread_id: int) -> CommandError:
 
 @implements("ps")
 def ps(session: Session, **presentation: Any) -> list[ThreadRecord]:
-    """All threads.  Yields, in slices."""
-    return inspect.threads()
+    """All threads."""
+    return Rows(thread_records(), Progress(session))
 
 
 @implements("tree")
 def tree(session: Session, **presentation: Any) -> list[ThreadRecord]:
-    """All threads; whoever shows them makes a tree.  Yields, in slices."""
-    return inspect.threads()
+    """All threads; whoever shows them makes a tree."""
+    return Rows(thread_records(), Progress(session))
 
 
 @implements("where")
 def where(
     session: Session, target: int | str, group: bool = False, **presentation: Any
 ) -> list[StackRecord] | list[StackGroupRecord]:
-    """Stacks: of one thread, of all, or of all in groups.  Yields, in slices."""
+    """Stacks: of one thread, of all, or of all in groups."""
     if target != "all":
         try:
             return [inspect.stack(int(target))]
         except KeyError:
             raise no_such_thread(int(target)) from None
-    return inspect.stack_groups() if group else inspect.stacks()
+    if group:
+        return Rows(stack_group_records(), Progress(session))
+    return Rows(stack_records(), Progress(session))
 
 
 @implements("info")
@@ -69,9 +81,9 @@ def info(session: Session, id: int) -> ThreadDetailRecord:
 
 @implements("why")
 def why(session: Session, target: int | str) -> list[WhyRecord]:
-    """The chain of waits of one thread, or all deadlocks.  Yields, in slices."""
+    """The chain of waits of one thread, or all deadlocks."""
     if target == "all":
-        return [inspect.why(cycle[0]) for cycle in inspect.deadlocks()]
+        return Rows(deadlock_records(), Progress(session))
     try:
         return [inspect.why(int(target))]
     except KeyError:
@@ -80,26 +92,26 @@ def why(session: Session, target: int | str) -> list[WhyRecord]:
 
 @implements("fds")
 def fds(session: Session, **presentation: Any) -> list[DescriptorRecord]:
-    """The descriptors that the poller knows.  Yields, in slices."""
-    return inspect.descriptors()
+    """The descriptors that the poller knows."""
+    return Rows(descriptor_records(), Progress(session))
 
 
 @implements("timers")
 def timers(session: Session, **presentation: Any) -> list[TimerRecord]:
-    """The armed timers.  Yields, in slices."""
-    return inspect.timers()
+    """The armed timers."""
+    return Rows(timer_records(), Progress(session))
 
 
 @implements("locks")
 def locks(session: Session, **presentation: Any) -> list[LockRecord]:
-    """What somebody waits for.  Yields, in slices."""
-    return inspect.locks()
+    """What somebody waits for."""
+    return Rows(lock_records(), Progress(session))
 
 
 @implements("dead")
 def dead(session: Session, **presentation: Any) -> list[DeadRecord]:
     """The recently dead."""
-    return inspect.dead()
+    return Rows(dead_records(), Progress(session))
 
 
 @implements("lag")

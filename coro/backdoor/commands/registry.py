@@ -90,9 +90,9 @@ def find(name: str) -> Implementation:
 
 
 def known_commands() -> list[Command]:
-    """All commands that can be carried out here, the application's last."""
+    """All commands that can be carried out here, the application's last.  From any OS thread."""
     mine = [_implementations[name].command for name in COMMANDS if name in _implementations]
-    return mine + [known.command for known in _implementations.values() if not known.is_builtin]
+    return mine + [known.command for known in list(_implementations.values()) if not known.is_builtin]
 
 
 @overload
