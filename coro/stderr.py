@@ -1,11 +1,14 @@
 """The process's real stderr, and the default hooks that print there.
 
 Sessions and tests replace sys.stderr; what the runtime itself has to say goes to the descriptor that stderr had at
-the start, so that it is seen whatever a session does.  Nothing here parks: a report must not change what runs.
+the start, so that it is seen whatever a session does.  Nothing here parks: a report must not change what runs.  Nor
+does it wait for whoever reads stderr: a full pipe or a stopped terminal must not stop the daemon, so what does not
+fit is dropped and counted.
 """
 
 from __future__ import annotations
 
+import select
 import sys
 import traceback
 from typing import TextIO
@@ -23,19 +26,51 @@ __all__ = [
 
 saved_stderr: TextIO | None = sys.__stderr__
 
+# A pipe that can be written takes this many bytes at least (PIPE_BUF), so a write of that many does not block.
+_PIECE_CHARACTERS = 1000
+# How long a reader that was not behind so far may take.
+_PATIENCE_MS = 20
+# Texts that were dropped since the last one that was written whole.
+_dropped = 0
+
 
 def write_stderr(text: str) -> None:
-    """Write to the process's real stderr, whatever sys.stderr is now.  A closed one is no error."""
+    """Write to the process's real stderr, whatever sys.stderr is now.  A closed one is no error.
+
+    Does not yield, and does not block: if whoever reads stderr does not keep up, the text is dropped, and the next
+    one that gets through says how many were.
+    """
+    global _dropped
     # With stderr redirected as a whole (a daemon's log file, a test's capture) both are the same stream.
     stream = saved_stderr if saved_stderr is not None else sys.stderr
     if stream is None or stream.closed:
         return
+    if _dropped:
+        text = f"coro: {_dropped} messages are lost: nobody read stderr\n{text}"
     try:
-        stream.write(text)
-        stream.flush()
+        for start in range(0, len(text), _PIECE_CHARACTERS):
+            if not _takes_more(stream):
+                _dropped += 1
+                return
+            stream.write(text[start : start + _PIECE_CHARACTERS])
+            stream.flush()
     except OSError:
         # The terminal is gone: there is nobody left to tell.
         return
+    _dropped = 0
+
+
+def _takes_more(stream: TextIO) -> bool:
+    """Whether a small write would not block."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        # No descriptor: a stream in memory.
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    # What is broken is reported too: the write then says so.
+    return bool(poll.poll(0 if _dropped else _PATIENCE_MS))
 
 
 def print_stderr(*values: object) -> None:

@@ -126,14 +126,21 @@ class BoundSocket:
 
 
 def bind_unix(
-    path: str | os.PathLike[str], *, mode: int = 0o600, backlog: int = BACKLOG, registered: bool = True
+    path: str | os.PathLike[str],
+    *,
+    mode: int = 0o600,
+    gid: int | None = None,
+    backlog: int = BACKLOG,
+    registered: bool = True,
 ) -> BoundSocket:
     """Listen at a path, which is at no time open to more than `mode` allows, whatever the umask.
 
+    gid: the group of its file; None leaves the process's own.
     registered: have clients find it by pid, if it lies where they do not look; that this failed is no error.
     The directories of coro.wire.directories are made and verified; any other must be there.
     Raises BindRefused (an OSError) naming the path and what is in the way: a living daemon (EADDRINUSE), a file, a
-    link, a directory, another's socket (EEXIST), a path too long (ENAMETOOLONG).  ValueError for an impossible one.
+    link, a directory, another's socket (EEXIST), a path too long (ENAMETOOLONG), a group that we may not give
+    (EPERM).  ValueError for an impossible one.
     Does not yield; waits 0.2 s at most, when another process holds the lock.
     """
     place = _checked(os.fspath(path))
@@ -144,7 +151,7 @@ def bind_unix(
         _clear_the_way(place)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.setblocking(False)
-        identity = _bind_and_listen(listener, place, mode, backlog)
+        identity = _bind_and_listen(listener, place, mode, gid, backlog)
     except BaseException:
         if listener is not None:
             listener.close()
@@ -242,14 +249,16 @@ def _listener_pid(probe: socket.socket) -> int | None:
     return pid or None
 
 
-def _bind_and_listen(listener: socket.socket, place: str, mode: int, backlog: int) -> tuple[int, int]:
-    """Bind, with the mode, and listen; returns the identity; leaves nothing behind if it fails."""
+def _bind_and_listen(
+    listener: socket.socket, place: str, mode: int, gid: int | None, backlog: int
+) -> tuple[int, int]:
+    """Bind, with the mode and the group, and listen; returns the identity; leaves nothing behind if it fails."""
     if _MODE_BEFORE_BIND:
         # The kernel gives the file the socket's own mode, without what the umask takes.
         os.fchmod(listener.fileno(), mode)
         _try_to(listener.bind, place, place)
         try:
-            identity = _give_back(place, mode)
+            identity = _give_back(place, mode, gid)
             listener.listen(backlog)
         except BaseException:
             os.unlink(place)
@@ -262,6 +271,8 @@ def _bind_and_listen(listener: socket.socket, place: str, mode: int, backlog: in
     _clear_the_way(new)
     _try_to(listener.bind, new, place)
     try:
+        if gid is not None:
+            _give_to(gid, new, place)
         os.chmod(new, mode)
         listener.listen(backlog)
         identity = _identity(os.lstat(new))
@@ -279,13 +290,25 @@ def _try_to(bind: Callable[[str], None], address: str, place: str) -> None:
         raise BindRefused(error.errno, f"{_CANNOT}: {error.strerror}", place) from error
 
 
-def _give_back(place: str, mode: int) -> tuple[int, int]:
-    """Give the file the bits that the umask took: through a descriptor, so that no other file gets them."""
+def _give_to(gid: int, file: str, place: str) -> None:
+    try:
+        os.chown(file, -1, gid)
+    except OSError as error:
+        raise BindRefused(error.errno, f"{_CANNOT}: its group cannot be {gid}: {error.strerror}", place) from error
+
+
+def _give_back(place: str, mode: int, gid: int | None) -> tuple[int, int]:
+    """Give the file its group, and the bits that the umask took.
+
+    Through a descriptor, so that no other file gets them.
+    """
     bound = os.lstat(place)
-    if stat.S_IMODE(bound.st_mode) != mode:
+    if stat.S_IMODE(bound.st_mode) != mode or gid is not None:
         fd = os.open(place, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             if _identity(os.fstat(fd)) == _identity(bound):
+                if gid is not None:
+                    _give_to(gid, f"/proc/self/fd/{fd}", place)
                 os.chmod(f"/proc/self/fd/{fd}", mode)
         finally:
             os.close(fd)

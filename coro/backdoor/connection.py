@@ -18,6 +18,7 @@ import _thread
 import select
 import socket
 from collections import deque
+from collections.abc import Callable
 
 from coro.backdoor.inbound import Inbound, InboundEvent
 from coro.backdoor.pace import Pace
@@ -29,10 +30,9 @@ from coro.scheduler import scheduler
 from coro.timed import sleep_relative
 from coro.wire.protocol import MAX_OUTPUT_BYTES
 
-__all__ = ["FLOOD_DUTY", "FLOOD_SLICE_NS", "PROGRESS_S", "Connection", "ConnectionLost"]
+__all__ = ["FLOOD_DUTY", "FLOOD_SLICE_NS", "PROGRESS_S", "READ_SIZE_BYTES", "Connection", "ConnectionLost"]
 
 READ_SIZE_BYTES = 4096
-PEEK_SIZE_BYTES = 65_536
 # One send of at most this much; the kernel takes it in a few microseconds.
 WRITE_SIZE_BYTES = 65_536
 # A session whose peer takes nothing for so long is dropped.
@@ -147,6 +147,19 @@ class Connection:
             elif not self.eof and self.lost is None:
                 return True
 
+    def settle(self, parse: Callable[[], list[InboundEvent]]) -> bool:
+        """Add what `parse` (the inbound's silence or finish) makes of what has come.
+
+        False if the claim is taken: come again.  Does not yield.
+        """
+        if not self.claim.acquire(False):
+            return False
+        try:
+            self.backlog.extend(parse())
+        finally:
+            self.claim.release()
+        return True
+
     def receive(self) -> bool:
         """Read once and parse; False if there was nothing to read.  For the holder of the claim.  Never blocks."""
         try:
@@ -171,14 +184,6 @@ class Connection:
                 self.lost = self.lost or "too much output waited for the peer"
                 self.pending.clear()
         return True
-
-    def find_unread(self, words: tuple[bytes, ...]) -> int:
-        """Where one of the words stands last in what the kernel holds for us; -1 if none does.  Does not yield."""
-        try:
-            data = self.sock.recv(PEEK_SIZE_BYTES, socket.MSG_PEEK)
-        except OSError:
-            return -1
-        return max(data.rfind(word) for word in words)
 
     def has_hung_up(self) -> bool:
         """Whether the peer has closed its side, or the connection broke; also if unread input comes before that.
@@ -309,11 +314,24 @@ class Connection:
             scheduler.wake(writer)
 
     def close(self) -> None:
-        """Close the socket.  In the loop's OS thread; does not yield."""
+        """Close the socket, or soon, if the sentinel is at it.  In the loop's OS thread; does not yield."""
         if self.closed:
             return
         self.closed = True
         self.lost = self.lost or "the connection was closed"
         if loop.running and self.descriptor.registered:
             descriptors.close(self.descriptor)
-        self.sock.close()
+        self._close_socket()
+
+    def _close_socket(self) -> None:
+        """Close it when nobody is at it: the next connection gets its number, and must not get its output."""
+        if self.claim.acquire(False):
+            try:
+                self.sock.close()
+            finally:
+                self.claim.release()
+        elif loop.running:
+            # The sentinel gives way, now that the loop turns.
+            loop.post(self._close_socket)
+        else:
+            self.sock.close()

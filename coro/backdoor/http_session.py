@@ -8,6 +8,7 @@ from coro import inspect
 from coro.backdoor.checking import health_in_time
 from coro.backdoor.connection import ConnectionLost
 from coro.backdoor.http import HttpError, HttpRequest, response
+from coro.backdoor.own_faults import report_own_fault
 from coro.backdoor.session import Session
 from coro.exceptions import TimeoutError
 from coro.scheduler import scheduler
@@ -43,9 +44,21 @@ class HttpSession:
                     connection.write(response(found.status, f"{found.text}\n".encode(), "text/plain", close=True))
                     return found.text
                 case HttpRequest():
-                    self._serve(found)
+                    self._serve_safely(found)
                     if not found.keep_alive:
                         return "served"
+
+    def _serve_safely(self, request: HttpRequest) -> None:
+        try:
+            self._serve(request)
+        except ConnectionLost:
+            raise
+        except Exception as error:
+            told = f"{report_own_fault(f'{request.method} {request.path}', error)}\n".encode()
+            head_only = request.method == "HEAD"
+            self.session.connection.write(
+                response(500, told, "text/plain", head_only=head_only, close=not request.keep_alive)
+            )
 
     def _serve(self, request: HttpRequest) -> None:
         began = scheduler.clock()

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import weakref
 from types import FrameType
 from typing import Any
 
@@ -74,30 +75,41 @@ class Strikes:
         self.wanted: dict[ThreadState, BaseException] = {}
         self.installed = False
         self._former: Any = None
+        # For whom it was installed: the backdoors that are open.
+        self._users: weakref.WeakSet[Any] = weakref.WeakSet()
 
     # -- the signal
 
-    def install(self) -> str | None:
-        """Take the signal; returns None, or why that cannot be.  Does nothing if we have it already."""
-        if self.installed:
-            return None
-        if threading.current_thread() is not threading.main_thread():
-            return "the loop does not run in the main OS thread, so code that spins cannot be interrupted"
-        former = signal.getsignal(_SIGNAL)
-        if former not in (signal.SIG_DFL, signal.SIG_IGN):
-            return f"{_SIGNAL.name} has a handler already ({former!r}), so code that spins cannot be interrupted"
-        signal.signal(_SIGNAL, self._strike)
-        self._former = former
-        self.installed = True
+    def install(self, user: Any) -> str | None:
+        """Take the signal, until all users have called uninstall(); returns None, or why that cannot be."""
+        if not self.installed:
+            if threading.current_thread() is not threading.main_thread():
+                return "the loop does not run in the main OS thread, so code that spins cannot be interrupted"
+            former = signal.getsignal(_SIGNAL)
+            if former not in (signal.SIG_DFL, signal.SIG_IGN):
+                return (
+                    f"{_SIGNAL.name} has a handler already ({former!r}), so code that spins cannot be interrupted"
+                )
+            signal.signal(_SIGNAL, self._strike)
+            self._former = former
+            self.installed = True
+        self._users.add(user)
         return None
 
-    def uninstall(self) -> None:
-        """Give the signal back, unless somebody else has taken it meanwhile.  In the main OS thread."""
-        if self.installed:
-            self.installed = False
-            # Equal, not identical: a bound method is made anew at each look.
-            if signal.getsignal(_SIGNAL) == self._strike:
-                signal.signal(_SIGNAL, self._former)
+    def uninstall(self, user: Any) -> None:
+        """This user needs the signal no more; after the last one it is given back.
+
+        Unless somebody else has taken it meanwhile.  Outside the main OS thread, where that is not allowed, the
+        handler stays, and does nothing.
+        """
+        self._users.discard(user)
+        if self._users or not self.installed or threading.current_thread() is not threading.main_thread():
+            return
+        self.installed = False
+        self.wanted.clear()
+        # Equal, not identical: a bound method is made anew at each look.
+        if signal.getsignal(_SIGNAL) == self._strike:
+            signal.signal(_SIGNAL, self._former)
 
     def send(self) -> bool:
         """Have the handler run in the loop's OS thread.  Safe from any OS thread; False if nothing can be sent."""

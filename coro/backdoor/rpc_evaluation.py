@@ -17,6 +17,7 @@ from coro.fifo import fifo
 from coro.records import EvaluationRecord
 from coro.scheduler import scheduler
 from coro.wire.arguments import UsageError, check
+from coro.wire.commands import schema_of
 from coro.wire.encode import to_plain
 
 __all__ = ["RpcEvaluation"]
@@ -85,6 +86,7 @@ class RpcEvaluation:
         if isinstance(compiled, Incomplete):
             return EvaluationRecord(None, None, True, 0.0)
         if isinstance(compiled, str):
+            self._session.audit(code, "syntax")
             return EvaluationRecord(None, compiled, False, 0.0)
         self._session.remember(code)
         if len(self._inputs):
@@ -110,9 +112,7 @@ class RpcEvaluation:
         with running_line(self._session, text):
             rows = run_command(self._session, implementation, parameters, text)
             is_list = next(rows)
-            schema = implementation.command.schema
-            if request.method == "where" and parameters.get("group"):
-                schema = "coro.stack-group/1"
+            schema = schema_of(implementation.command, parameters)
             if is_list:
                 self._speech.send_list(request.id, schema, rows)
             else:

@@ -16,20 +16,21 @@ from greenlet import GreenletExit
 
 from coro.backdoor import completion
 from coro.backdoor.checking import check_parameters, health_in_time
-from coro.backdoor.commands import CommandError, find, known_commands
+from coro.backdoor.commands import CommandError, find
 from coro.backdoor.connection import FLOOD_DUTY, FLOOD_SLICE_NS, ConnectionLost
 from coro.backdoor.evaluation import LeaveSession, LineInterrupted
 from coro.backdoor.executing import NotAllowed
+from coro.backdoor.hello import say_hello
 from coro.backdoor.inbound import Refused, RpcLine
 from coro.backdoor.interrupting import strikes
 from coro.backdoor.json_lines import Request, RequestError, RequestId, parse_request
+from coro.backdoor.own_faults import report_own_fault
 from coro.backdoor.pace import Pace
 from coro.backdoor.rpc_evaluation import RpcEvaluation
-from coro.backdoor.rpc_messages import answer, failure, hello_value
+from coro.backdoor.rpc_messages import answer, describe, failure
 from coro.backdoor.session import Session
 from coro.backdoor.speech import Speech
 from coro.backdoor.subscriptions import MAX_SUBSCRIPTIONS, Subscriptions
-from coro.backdoor.tokens import matches
 from coro.exceptions import TimeoutError
 from coro.fifo import fifo
 from coro.runtime import spawn
@@ -39,12 +40,14 @@ from coro.wire.encode import DecodeError, loads_limited
 from coro.wire.protocol import (
     CANCELLED,
     COMMAND_FAILED,
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     INVALID_REQUEST,
     LIMIT_REACHED,
     METHOD_NOT_FOUND,
     NOT_ALLOWED,
     PARSE_ERROR,
+    PROBE_METHODS,
 )
 
 __all__ = ["RpcSession"]
@@ -52,8 +55,8 @@ __all__ = ["RpcSession"]
 MAX_WAITING_REQUESTS = 64
 MAX_CHECKS = 4
 MIN_PERIOD_S = 0.1
-# What a probe may ask without taking one of the sessions' slots.
-_PROBE_METHODS = ("hello", "check", "lag", "help")
+# How the audit calls what was tried and not even begun.
+_OUTCOMES = {METHOD_NOT_FOUND: "unknown", INVALID_PARAMS: "usage"}
 
 
 class _RpcFailure(Exception):
@@ -82,7 +85,7 @@ class RpcSession:
         self._checks = 0
         self._subscriptions = Subscriptions(session, self.speech)
         self._quick: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "hello": self._hello,
+            "hello": lambda params: say_hello(session, params),
             "cancel": self._cancel,
             "input": self._input_came,
             "complete": self._complete,
@@ -177,15 +180,21 @@ class RpcSession:
             else:
                 self._queue(request)
         except _RpcFailure as error:
-            self._refuse(request.id, error.code, error.message)
+            self._refuse(request.id, error.code, error.message, request)
         except UsageError as error:
-            self._refuse(request.id, INVALID_PARAMS, str(error))
+            self._refuse(request.id, INVALID_PARAMS, str(error), request)
+        except NotAllowed as error:
+            self._refuse(request.id, NOT_ALLOWED, str(error))
+        except ConnectionLost:
+            raise
+        except Exception as error:
+            self._own_fault(request, error)
 
     def _admit(self, request: Request) -> None:
         session = self.session
         if session.role is None and request.method != "hello":
             raise _RpcFailure(NOT_ALLOWED, "a token is needed: say hello with it first")
-        if not session.takes_slot and request.method not in _PROBE_METHODS:
+        if not session.takes_slot and request.method not in PROBE_METHODS:
             limit = self.host.limits.sessions
             if self.host.count("session") >= limit:
                 raise _RpcFailure(LIMIT_REACHED, f"{limit} sessions are connected already, the most allowed")
@@ -209,17 +218,6 @@ class RpcSession:
             raise _RpcFailure(METHOD_NOT_FOUND, str(error)) from None
 
     # -- quick methods
-
-    def _hello(self, params: dict[str, Any]) -> dict[str, Any]:
-        token = params.get("token")
-        if self.session.role is None:
-            if isinstance(token, str) and matches(token, self.host.token):
-                self.session.role = self.host.roles.role_of(self.connection.peer, True)
-            if self.session.role is None:
-                self.session.refused("wrong token")
-                raise _RpcFailure(NOT_ALLOWED, "the token is wrong" if token else "a token is needed")
-        names = [known.name for known in known_commands() if self.session.may(known.role)]
-        return hello_value(self.session, names)
 
     def _cancel(self, params: dict[str, Any]) -> dict[str, bool]:
         number = params.get("id")
@@ -284,6 +282,8 @@ class RpcSession:
         except ConnectionLost:
             # Nobody is left to be told; the reader sees it too.
             return
+        except Exception as error:
+            self._own_fault(request, error)
         finally:
             self._checks -= 1
             self._open.pop(request.id, None)  # type: ignore[arg-type]
@@ -327,13 +327,17 @@ class RpcSession:
                 raise LineInterrupted("Ctrl-C")
             self._evaluation.answer(request)
         except UsageError as error:
-            self._refuse(request.id, INVALID_PARAMS, str(error))
+            self._refuse(request.id, INVALID_PARAMS, str(error), request)
         except CommandError as error:
             self._refuse(request.id, COMMAND_FAILED, str(error))
         except NotAllowed as error:
             self._refuse(request.id, NOT_ALLOWED, str(error))
         except LineInterrupted as error:
             self._refuse(request.id, CANCELLED, str(error))
+        except ConnectionLost:
+            raise
+        except Exception as error:
+            self._own_fault(request, error)
 
     # -- subscriptions
 
@@ -356,7 +360,14 @@ class RpcSession:
 
     # -- output
 
-    def _refuse(self, number: RequestId | None, code: int, message: str) -> None:
+    def _own_fault(self, request: Request, error: Exception) -> None:
+        message = report_own_fault(f"the request {describe(request)}", error)
+        self._refuse(request.id, INTERNAL_ERROR, message)
+
+    def _refuse(self, number: RequestId | None, code: int, message: str, tried: Request | None = None) -> None:
+        """Tell the peer; and audit it: a refusal as such, or what was `tried` and never begun."""
         if code in (NOT_ALLOWED, LIMIT_REACHED):
             self.session.refused(message)
+        elif tried is not None and code in _OUTCOMES:
+            self.session.audit(describe(tried), _OUTCOMES[code])
         self.speech.send(failure(number, code, message))

@@ -25,6 +25,7 @@ from typing import Any
 from coro import collector
 from coro.backdoor.host import Host
 from coro.backdoor.interrupting import REPEAT_S, strikes
+from coro.backdoor.long_turns import LongTurns, who_ran
 from coro.backdoor.stalled import StalledService
 from coro.inspect import outside
 from coro.inspect.history import history
@@ -78,13 +79,16 @@ class Sentinel:
         self._run_times: dict[int, int] = {}
         self._period_s = TICK_S
         self._house_due_ns = 0
+        self._long_turns = LongTurns()
+        self._looked_ns = 0
 
     def start(self) -> None:
         """Start watching.  Does nothing if it watches already."""
         if self._thread is not None or self._stopping:
             return
         self._wakeup = Wakeup()
-        self._not_before_ns = scheduler.clock()
+        self._not_before_ns = self._looked_ns = scheduler.clock()
+        self._long_turns.forget()
         self._thread = threading.Thread(target=self._run, name="coro sentinel", daemon=True)
         self._thread.start()
 
@@ -103,6 +107,10 @@ class Sentinel:
         """In a forked child: the OS thread is the parent's."""
         self._thread = None
         self._stopping = True
+        stall, self._stall = self._stall, None
+        if stall is not None:
+            # It may have been the stuck thread that forked; here nobody would see the end of it.
+            stall.finish(int(stall.record.duration_s * 1e9))
         if self._wakeup is not None:
             self._wakeup.close()
 
@@ -125,6 +133,9 @@ class Sentinel:
                     # Told once; it goes on, since a watchman who leaves is worse.
                     _tell(f"coro: the sentinel failed:\n{traceback.format_exc()}")
                 time.sleep(TICK_S)
+        if self._stall is not None:
+            # Nobody will see its end, and the log must not say for ever that it goes on.
+            self._end_stall(scheduler.clock())
         wakeup.close()
 
     def _sleep(self, wakeup: Wakeup) -> None:
@@ -171,6 +182,7 @@ class Sentinel:
         if (_switches() - self._own_switches) * sys.getswitchinterval() * 4e9 >= late_ns:
             return
         self._not_before_ns = now
+        self._long_turns.forget()
         history.forget()
         if self._stall is not None:
             # It was real, as far as it was seen.
@@ -185,12 +197,36 @@ class Sentinel:
         has_turned = turns != self._turns
         self._turns = turns
         idle = not loop.running or outside.loop_is_polling()
+        ended = (has_turned or idle) and self._in_slice()
+        if ended:
+            self._end_slice(since if has_turned else now)
+        self._tell_missed(now, threshold_ns)
         if not idle and now - since >= threshold_ns and loop.iterations == turns:
             self._stalled(now, since)
-        elif self._stall is not None and self._stall.record.kind == "slice":
-            self._end_stall(since if has_turned else now)
-        else:
+        elif self._in_slice():
+            self._end_stall(now)
+        elif not ended:
             self._watch_queue(now, threshold_ns)
+
+    def _in_slice(self) -> bool:
+        return self._stall is not None and self._stall.record.kind == "slice"
+
+    def _end_slice(self, end: int) -> None:
+        """The turn that was seen to last is over: the loop has written it down as well."""
+        assert self._stall is not None
+        self._long_turns.leave_out(int(self._stall.record.duration_s * 1e9))
+        self._end_stall(end)
+
+    def _tell_missed(self, now: int, threshold_ns: int) -> None:
+        """Tell of stalls that were over before they were seen."""
+        former, self._looked_ns = self._looked_ns, now
+        for took_ns in self._long_turns.take():
+            # One that may have begun before we did, or before the process was stopped, is none.
+            if took_ns < threshold_ns or former - took_ns < self._not_before_ns:
+                continue
+            stall = stall_log.begin(time.time() - took_ns / 1e9, took_ns, who_ran(took_ns, former - took_ns))
+            collector_s = min(collector.pause_ns_within(former - took_ns, now), took_ns) / 1e9
+            loop.post(_log_stall, stall.finish(took_ns, collector_s=collector_s))
 
     def _watch_queue(self, now: int, threshold_ns: int) -> None:
         """Many short slices may add up: then the first in the queue has waited for long."""

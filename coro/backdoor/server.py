@@ -10,14 +10,14 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from coro.backdoor.binding import BoundSocket
-from coro.backdoor.connection import Connection, ConnectionLost
+from coro.backdoor.connection import CLAIM_RETRY_S, Connection, ConnectionLost
 from coro.backdoor.host import Host
 from coro.backdoor.http_session import HttpSession
 from coro.backdoor.inbound import Refused
 from coro.backdoor.interrupting import strikes
+from coro.backdoor.listening import ListeningSocket
 from coro.backdoor.pace import Pace
 from coro.backdoor.peers import Peer, tcp_peer, unix_peer
 from coro.backdoor.rpc_messages import failure
@@ -25,9 +25,7 @@ from coro.backdoor.rpc_session import RpcSession
 from coro.backdoor.sentinel import Sentinel
 from coro.backdoor.session import Session
 from coro.backdoor.text_session import TextSession
-from coro.descriptors import Descriptor, descriptors
 from coro.exceptions import ClosedError, Interrupted, Shutdown, TimeoutError
-from coro.loop import loop
 from coro.runtime import spawn
 from coro.scheduler import scheduler
 from coro.socket.sock import sock
@@ -35,7 +33,7 @@ from coro.thread import coro
 from coro.timed import sleep_relative
 from coro.wire.protocol import LIMIT_REACHED, NOT_ALLOWED, Role
 
-__all__ = ["Backdoor", "ListeningSocket"]
+__all__ = ["Backdoor"]
 
 logger = logging.getLogger("coro.backdoor")
 
@@ -48,39 +46,6 @@ SHORTAGE_PAUSE_S = 0.5
 SLOT_PAUSE_S = 0.05
 
 
-class ListeningSocket:
-    """One listener, shared with the sentinel."""
-
-    __slots__ = ("bound", "descriptor", "is_lost", "is_unix", "sock")
-
-    def __init__(self, listener: BoundSocket | socket.socket) -> None:
-        self.bound = listener if isinstance(listener, BoundSocket) else None
-        self.sock = listener.socket if isinstance(listener, BoundSocket) else listener
-        self.is_unix = self.sock.family == socket.AF_UNIX
-        self.descriptor = Descriptor(self.sock.fileno())
-        # Its file was found missing, and that was told.
-        self.is_lost = False
-
-    @property
-    def address(self) -> str | tuple[str, int]:
-        """The path of a Unix socket, or (host, port)."""
-        if self.bound is not None:
-            return self.bound.path
-        name = self.sock.getsockname()
-        return (name[0], name[1])
-
-    def close(self, *, forget: bool = False) -> None:
-        """Stop listening.  forget: in a forked child, whose parent goes on."""
-        if loop.running and self.descriptor.registered:
-            descriptors.close(self.descriptor)
-        if self.bound is None:
-            self.sock.close()
-        elif forget:
-            self.bound.forget()
-        else:
-            self.bound.close()
-
-
 class Backdoor:
     """A running backdoor.  `address` is its first listener's; close() ends it, also as a context manager."""
 
@@ -89,6 +54,8 @@ class Backdoor:
         self.listeners = listeners
         self.closed = False
         self._threads: list[coro] = []
+        # Functions to call with this backdoor when it was closed; they must neither raise nor park.
+        self.at_close: list[Callable[[Backdoor], object]] = []
         self.sentinel = Sentinel(host, self)
 
     # -- for users
@@ -121,17 +88,25 @@ class Backdoor:
             except OSError as error:
                 logger.error("the backdoor's socket %s was not removed: %s", listener.address, error)
         self.host.audit.flush(now=True)
+        self._give_back()
 
     def forget(self) -> None:
         """In a forked child: close the descriptors and touch nothing else; the parent goes on serving."""
         self.closed = True
         self.sentinel.forget()
+        self.host.audit.forget_kept()
+        self._give_back()
         for listener in self.listeners:
             listener.close(forget=True)
         for session in list(self.host.sessions.values()):
             session.connection.lost = "the process was forked"
             session.connection.sock.close()
         self.host.sessions.clear()
+
+    def _give_back(self) -> None:
+        strikes.uninstall(self)
+        for function in self.at_close:
+            function(self)
 
     def __enter__(self) -> Backdoor:
         return self
@@ -161,7 +136,7 @@ class Backdoor:
 
     def open(self) -> None:
         """Start accepting: a thread for each listener.  The sentinel starts when the loop runs."""
-        strikes_fault = strikes.install()
+        strikes_fault = strikes.install(self)
         if strikes_fault is not None:
             logger.warning("backdoor: %s", strikes_fault)
         for listener in self.listeners:
@@ -232,6 +207,15 @@ class Backdoor:
 
     def enter(self, listener: ListeningSocket, accepted: socket.socket) -> Session | tuple[Peer, str]:
         """A new session for a connection, not yet running; or who is refused, and why.  Also for the sentinel."""
+        try:
+            return self._enter(listener, accepted)
+        except OSError as error:
+            # It broke while it was looked at; nobody else is to suffer for it.
+            accepted.close()
+            kind: Literal["unix", "tcp"] = "unix" if listener.is_unix else "tcp"
+            return Peer(kind, None, None, None, (), kind), f"the connection broke: {error.strerror or error}"
+
+    def _enter(self, listener: ListeningSocket, accepted: socket.socket) -> Session | tuple[Peer, str]:
         accepted.setblocking(False)
         peer = unix_peer(accepted) if listener.is_unix else tcp_peer(accepted)
         role = self.host.roles.role_of(peer, False)
@@ -308,13 +292,15 @@ class Backdoor:
         while inbound.language is None:
             try:
                 if not connection.await_input(self.host.limits.silence):
+                    if not connection.settle(inbound.finish):
+                        sleep_relative(CLAIM_RETRY_S)
+                        continue
                     # What was said is all that will be said.
-                    connection.backlog.extend(inbound.finish())
                     return inbound.language if connection.backlog else None
             except TimeoutError:
-                connection.backlog.extend(inbound.silence())
+                connection.settle(inbound.silence)
                 continue
-            found = connection.backlog[0] if connection.backlog else None
+            found = next(iter(tuple(connection.backlog)), None)
             if inbound.language is None and isinstance(found, Refused):
                 session.refused(found.reason)
                 return None
@@ -324,7 +310,7 @@ class Backdoor:
         """If there are too many probes, end the quietest: idle ones starve no check.  Does not yield."""
         probes = [
             other
-            for other in self.host.sessions.values()
+            for other in list(self.host.sessions.values())
             if other is not session and other.kind in ("rpc", "http") and not other.takes_slot
         ]
         if len(probes) >= self.host.limits.probes:

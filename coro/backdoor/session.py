@@ -1,16 +1,19 @@
 """One connection to the backdoor, whatever language it speaks: who it is, what it may do, what it runs now.
 
-State: written by the session's own threads in the loop; the sentinel reads it, and writes nothing here.
+State: written by the session's own threads in the loop.  The sentinel reads it, and writes only `role` (by a
+token), `cancelled_id`, `forgiven_interrupts` and `shows_stall`, under the connection's claim.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from coro.backdoor.connection import Connection
 from coro.backdoor.host import Host
 from coro.backdoor.interrupting import Line
 from coro.backdoor.json_lines import RequestId
+from coro.backdoor.tokens import matches
 from coro.records import SessionRecord
 from coro.scheduler import scheduler
 from coro.thread import coro
@@ -47,6 +50,9 @@ class Session:
         self.cancelled_id: RequestId | None = None
         # Interrupts that the sentinel has seen in the socket and obeyed, and the reader will still find there.
         self.forgiven_interrupts = 0
+        # The sentinel's prompt is the latest one that the peer has seen; what shows ours again, in the loop.
+        self.shows_stall = False
+        self.show_prompt: Callable[[], None] | None = None
         # An answer is being written piece by piece: nobody else may write in between.
         self.speaking = False
         # A client class of the application's does all the talking, over a socket of its own.
@@ -60,6 +66,12 @@ class Session:
     def may(self, needed: Role) -> bool:
         """Whether this session's role allows what needs `needed`."""
         return self.role is not None and role_allows(self.role, needed)
+
+    def admit(self, token: object) -> bool:
+        """Whether the session has a role, got by this token if it had none.  From any OS thread."""
+        if self.role is None and isinstance(token, str) and matches(token, self.host.token):
+            self.role = self.host.roles.role_of(self.connection.peer, True)
+        return self.role is not None
 
     def remember(self, text: str) -> None:
         """Add a line to the history."""

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from coro.backdoor.connection import CLAIM_RETRY_S
+from coro.backdoor.connection import CLAIM_RETRY_S, ConnectionLost
 from coro.backdoor.evaluation import LineInterrupted
 from coro.backdoor.json_lines import RequestId
+from coro.backdoor.own_faults import report_own_fault
 from coro.backdoor.session import Session
 from coro.loop import loop
 from coro.sync import mutex
@@ -52,18 +53,28 @@ class Speech:
     def send_list(self, number: RequestId | None, schema: str, rows: Iterator[Any]) -> None:
         """Answer with a list, encoded and sent piece by piece: nothing of its whole size is ever kept.
 
-        Interrupted half-way, the message is ended all the same, marked as truncated.  Yields; raises as send().
+        Interrupted half-way, or by a row that fails, the message is ended all the same, marked as truncated.
+        Yields; raises as send(), and what `rows` raises before anything was sent.
         """
         # What goes wrong before the first row is an error, not half an answer.
         first = next(rows, _NOTHING)
         with self._alone():
-            kept = [f'{{"jsonrpc":"2.0","id":{dumps(number)},"result":{{"schema":{dumps(schema)},"value":[']
+            head = f'{{"jsonrpc":"2.0","id":{dumps(number)},"result":{{"schema":{dumps(schema)},"value":['
+            kept = [head]
             if first is not _NOTHING:
                 kept.append(dumps(first))
             tail = ""
             try:
                 self._send_rows(rows, kept)
             except LineInterrupted:
+                tail = ',"truncated":true'
+            except ConnectionLost:
+                raise
+            except Exception as error:
+                if kept and kept[0] is head:
+                    raise
+                # Half of the message is out: it must end, and an error cannot follow it.
+                report_own_fault("a row of a list", error)
                 tail = ',"truncated":true'
             kept.append(f'],"turn":{loop.iterations},"answered_by":"loop"{tail}}}}}\n')
             self._connection.write("".join(kept).encode())

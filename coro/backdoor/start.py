@@ -14,12 +14,15 @@ from coro.backdoor.binding import bind_tcp, bind_unix
 from coro.backdoor.evaluation import default_namespace
 from coro.backdoor.host import Host, Limits
 from coro.backdoor.interrupting import strikes
+from coro.backdoor.listening import ListeningSocket
 from coro.backdoor.preloaded import PRELOADED
 from coro.backdoor.roles import Roles
-from coro.backdoor.server import Backdoor, ListeningSocket
+from coro.backdoor.server import Backdoor
+from coro.backdoor.socket_mode import check_mode, checked_group
 from coro.backdoor.tokens import load_token
-from coro.inspect import start_recording
+from coro.inspect import start_recording, stop_recording
 from coro.inspect.dead import leave_out
+from coro.scheduler import scheduler
 from coro.wire.places import default_socket_path
 from coro.wire.protocol import Role
 
@@ -29,6 +32,8 @@ logger = logging.getLogger("coro.backdoor")
 
 _open: weakref.WeakSet[Backdoor] = weakref.WeakSet()
 _fork_hook_is_registered = False
+# The dead are recorded because of us, not of the application.
+_records_the_dead = False
 
 
 def start(
@@ -42,12 +47,14 @@ def start(
     token_file: str | os.PathLike[str] | None = None,
     allow_remote: bool = False,
     roles: Mapping[str, Role] | None = None,
+    mode: int = 0o600,
+    group: int | str | None = None,
     eval: bool = True,
     limits: Limits | None = None,
 ) -> Backdoor:
     """Open the backdoor, and return it: it has `.address` and `.close()`.
 
-    unix_path: where its socket is made, mode 0600.  port: TCP port, or several, of which the first free one is
+    unix_path: where its socket is made.  port: TCP port, or several, of which the first free one is
         taken; 0 has the kernel choose.  With neither, a Unix socket named by pid in the user's runtime directory.
     ip: a loopback address, unless `allow_remote` and there is a token.
     welcome_message: the text console's first line.
@@ -58,6 +65,8 @@ def start(
         environment's CORO_TOKEN, if any.
     roles: {"uid:1000" | "gid:33" | "user:NAME" | "group:NAME" | "token": "observe" | "operate" | "eval"}; root and
         the daemon's own uid may do everything anyway.
+    mode, group: of the Unix socket's file; others than its owner are let in by `mode` only with `roles`, for what
+        they may do there.  group: a gid or a name; None leaves the daemon's own.
     eval: False turns the Python prompt off, for everybody.
     limits: None for the defaults.
 
@@ -66,6 +75,8 @@ def start(
     Raises BindRefused (an OSError), ValueError, TypeError.
     """
     limits = limits or Limits()
+    gid = checked_group(group)
+    check_mode(mode, gid, has_roles=bool(roles))
     if global_dict is not None and not isinstance(global_dict, dict):
         raise TypeError(f"global_dict must be a dict or None, got {type(global_dict).__name__}")
     token = load_token(token_file)
@@ -80,12 +91,10 @@ def start(
             eval_allowed=eval,
             client_class=client_class,
         ),
-        _listeners(unix_path, port, ip, allow_remote, token is not None),
+        _listeners(unix_path, port, ip, allow_remote, token is not None, mode, gid),
     )
     _register_fork_hook()
-    leave_out(os.path.join(os.path.dirname(_register_fork_hook.__code__.co_filename), ""))
-    start_recording()
-    _open.add(backdoor)
+    _opened(backdoor)
     backdoor.open()
     return backdoor
 
@@ -128,13 +137,22 @@ def _listeners(
     ip: str,
     allow_remote: bool,
     has_token: bool,
+    mode: int,
+    gid: int | None,
 ) -> list[ListeningSocket]:
     if unix_path is None and port is None:
         unix_path = default_socket_path(os.getpid())
     listeners = []
     try:
         if unix_path is not None:
-            listeners.append(ListeningSocket(bind_unix(unix_path)))
+            place = bind_unix(unix_path, mode=mode, gid=gid)
+            listeners.append(ListeningSocket(place))
+            if place.registration_fault is not None:
+                logger.warning(
+                    "the backdoor's socket %s cannot be found by pid or by `coro ls`, only by its path: %s",
+                    place.path,
+                    place.registration_fault,
+                )
         if port is not None:
             bound = bind_tcp(ip, port, allow_remote=allow_remote, has_token=has_token)
             listeners.append(ListeningSocket(bound))
@@ -143,6 +161,27 @@ def _listeners(
             listener.close()
         raise
     return listeners
+
+
+def _opened(backdoor: Backdoor) -> None:
+    """Record the dead while a backdoor is open."""
+    global _records_the_dead
+    leave_out(os.path.join(os.path.dirname(_opened.__code__.co_filename), ""))
+    if scheduler.obituary is None:
+        # Else the application records already, perhaps more of them than we would.
+        _records_the_dead = True
+        start_recording()
+    _open.add(backdoor)
+    backdoor.at_close.append(_closed)
+
+
+def _closed(backdoor: Backdoor) -> None:
+    """The last one takes back what the first has set up."""
+    global _records_the_dead
+    _open.discard(backdoor)
+    if _records_the_dead and not _open:
+        _records_the_dead = False
+        stop_recording()
 
 
 def _register_fork_hook() -> None:

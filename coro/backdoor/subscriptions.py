@@ -12,6 +12,7 @@ from typing import Any
 from coro.backdoor.commands import CommandError, Implementation
 from coro.backdoor.connection import ConnectionLost
 from coro.backdoor.executing import NotAllowed, run_command
+from coro.backdoor.own_faults import report_own_fault
 from coro.backdoor.session import Session
 from coro.backdoor.speech import Speech
 from coro.loop import loop
@@ -19,6 +20,7 @@ from coro.runtime import spawn
 from coro.scheduler import scheduler
 from coro.thread import coro
 from coro.timed import sleep_relative
+from coro.wire.commands import schema_of
 from coro.wire.encode import dumps
 
 __all__ = ["MAX_SUBSCRIPTIONS", "Subscriptions"]
@@ -74,22 +76,30 @@ class Subscriptions:
 
     def _publish(self, subscription: _Subscription) -> None:
         try:
-            while True:
-                sleep_relative(subscription.every)
-                if self._session.connection.pending or self._session.speaking:
-                    subscription.dropped += 1
-                    continue
-                event = f'"result":{self._look(subscription)}'
-                began = scheduler.clock()
-                self._send_event(subscription, event)
-                # Those that would have been due while the peer did not take this one.
-                subscription.dropped += int((scheduler.clock() - began) / 1e9 / subscription.every)
-        except (CommandError, NotAllowed) as error:
-            self._send_event(subscription, f'"error":{dumps(str(error))}')
+            fault = self._publish_until_it_fails(subscription)
+            self._send_event(subscription, f'"error":{dumps(fault)}')
         except ConnectionLost as lost:
             self._session.connection.drop(lost.reason)
         finally:
             self._threads.pop(subscription.number, None)
+
+    def _publish_until_it_fails(self, subscription: _Subscription) -> str:
+        """Sleep, look and send; returns what went wrong.  Yields; raises ConnectionLost."""
+        while True:
+            sleep_relative(subscription.every)
+            if self._session.connection.pending or self._session.speaking:
+                subscription.dropped += 1
+                continue
+            try:
+                event = f'"result":{self._look(subscription)}'
+            except (CommandError, NotAllowed) as error:
+                return str(error)
+            except Exception as error:
+                return report_own_fault(f"the subscription to {subscription.implementation.command.name}", error)
+            began = scheduler.clock()
+            self._send_event(subscription, event)
+            # Those that would have been due while the peer did not take this one.
+            subscription.dropped += int((scheduler.clock() - began) / 1e9 / subscription.every)
 
     def _look(self, subscription: _Subscription) -> str:
         """The result as JSON.  Encoded row by row, at run_command()'s pace: all at once would hold up the loop."""
@@ -99,7 +109,7 @@ class Subscriptions:
         )
         is_list = next(rows)
         found = [dumps(row) for row in rows]
-        schema = "coro.stack-group/1" if subscription.params.get("group") else command.schema
+        schema = schema_of(command, subscription.params)
         value = f"[{','.join(found)}]" if is_list else found[0]
         return f'{{"schema":{dumps(schema)},"value":{value},"turn":{loop.iterations},"answered_by":"loop"}}'
 

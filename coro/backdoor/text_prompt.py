@@ -5,15 +5,16 @@ Must not know how lines arrive; a Terminal gives them and takes the output.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from coro.backdoor.commands import CommandError, find
+from coro.backdoor.commands import CommandError, Implementation, find
+from coro.backdoor.connection import ConnectionLost
 from coro.backdoor.evaluation import Compiled, Evaluator, Incomplete, LeaveSession, LineInterrupted
 from coro.backdoor.executing import NotAllowed, run_code, run_command, running_line
 from coro.backdoor.line_sink import LineSink
+from coro.backdoor.own_faults import report_own_fault
 from coro.backdoor.pace import Pace
 from coro.backdoor.session import Session
-from coro.backdoor.tokens import matches
 from coro.exceptions import Interrupted
 from coro.wire.arguments import UsageError, parse_line
 from coro.wire.commands import Command
@@ -54,10 +55,12 @@ class TextPrompt:
     """One session's prompt.
 
     why: why it ended; "" while it has not.
+    asked: the prompt or question whose answer is waited for; None while none is.
     """
 
     def __init__(self, session: Session, terminal: Terminal) -> None:
         self.why = ""
+        self.asked: str | None = None
         self._session = session
         self._host = session.host
         self._terminal = terminal
@@ -74,6 +77,9 @@ class TextPrompt:
 
     def greet(self) -> bool:
         """Ask for the token where one is needed, and welcome; False if the token was wrong.  Yields."""
+        if self._session.shows_stall:
+            # The sentinel's prompt stands there.
+            self._terminal.write("\n")
         if self._session.role is None and not self._ask_token():
             return False
         host = self._host
@@ -86,16 +92,23 @@ class TextPrompt:
         return True
 
     def _ask_token(self) -> bool:
-        self._terminal.write("token: ")
-        given = self._terminal.next_line()
-        if given is not None and matches(given.strip(), self._host.token):
-            self._session.role = self._host.roles.role_of(self._session.connection.peer, True)
-        if self._session.role is None:
-            self._session.refused("wrong token")
-            self.why = "wrong token"
-            self._terminal.write("refused: wrong token\n")
-            return False
-        return True
+        given = self._ask("token: ")
+        if given is not None and self._session.admit(given.strip()):
+            return True
+        self._session.refused("the token is wrong")
+        self.why = "wrong token"
+        self._terminal.write("refused: wrong token\n")
+        return False
+
+    def _ask(self, prompt: str) -> str | None:
+        """Prompt, and wait for the line; None at the end of input.  Yields; raises CtrlC, ConnectionLost."""
+        self._session.shows_stall = False
+        self._terminal.write(prompt)
+        self.asked = prompt
+        try:
+            return self._terminal.next_line()
+        finally:
+            self.asked = None
 
     def _python_allowed(self) -> bool:
         return self._host.eval_allowed and self._session.may("eval")
@@ -105,8 +118,7 @@ class TextPrompt:
         block: list[str] = []
         while True:
             try:
-                self._terminal.write("... " if block else self._prompt())
-                text = self._terminal.next_line()
+                text = self._ask("... " if block else self._prompt())
                 if text is None:
                     self.why = "quit" if not self._session.connection.eof else "end of input"
                     return
@@ -117,6 +129,11 @@ class TextPrompt:
                 block = []
             except CtrlC:
                 self._terminal.write("\nKeyboardInterrupt\n")
+                block = []
+            except ConnectionLost:
+                raise
+            except Exception as error:
+                self._terminal.write(report_own_fault(f"a line of {self._session.name}", error) + "\n")
                 block = []
 
     def _prompt(self) -> str:
@@ -151,6 +168,7 @@ class TextPrompt:
             return block
         self._session.remember(source)
         if isinstance(compiled, str):
+            self._session.audit(source, "syntax")
             self._terminal.write(compiled)
             return []
         self._run(compiled, source)
@@ -183,27 +201,40 @@ class TextPrompt:
             self._terminal.write(outcome.value_repr + "\n")
 
     def _command(self, text: str) -> None:
-        name, rest = (*text.split(None, 1), "", "")[:2]
+        parsed = self._parsed(text)
+        if parsed is None:
+            return
+        implementation, arguments = parsed
         try:
-            if not name:
-                raise CommandError("a command's name is missing; :help lists them")
-            if name == "exit":
-                name = "quit"
-            implementation = find(name)
-            arguments = parse_line(implementation.command, rest)
-            if name == "quit":
-                raise LeaveSession
-            if name == "exit-daemon" and not arguments.get("yes") and self._session.may("operate"):
-                arguments["yes"] = self._confirm("really end the daemon? (yes/no) ")
-                if not arguments["yes"]:
-                    raise CommandError("the daemon goes on")
             with running_line(self._session, f":{text}"):
                 rows = run_command(self._session, implementation, arguments, f":{text}")
                 self._show(implementation.command, arguments, next(rows), list(rows))
-        except (CommandError, UsageError, NotAllowed) as error:
+        except (CommandError, UsageError, NotAllowed, LineInterrupted) as error:
             self._terminal.write(f"{error}\n")
-        except LineInterrupted as error:
+
+    def _parsed(self, text: str) -> tuple[Implementation, dict[str, Any]] | None:
+        """The command and its arguments; None if there is nothing to be done, which was told.  Yields."""
+        name, rest = (*text.split(None, 1), "", "")[:2]
+        outcome = "unknown"
+        try:
+            if not name:
+                raise CommandError("a command's name is missing; :help lists them")
+            implementation = find("quit" if name == "exit" else name)
+            outcome = "usage"
+            arguments = parse_line(implementation.command, rest)
+            name = implementation.command.name
+            if name == "quit":
+                raise LeaveSession
+            if name == "exit-daemon" and not arguments.get("yes") and self._session.may("operate"):
+                outcome = "not confirmed"
+                arguments["yes"] = self._confirm("really end the daemon? (yes/no) ")
+                if not arguments["yes"]:
+                    raise CommandError("the daemon goes on")
+        except (CommandError, UsageError) as error:
+            self._session.audit(f":{text}", outcome)
             self._terminal.write(f"{error}\n")
+            return None
+        return implementation, arguments
 
     def _show(self, command: Command, arguments: dict[str, object], is_list: bool, rows: list[object]) -> None:
         """Write a result as plain lines, at an observer's pace."""
@@ -224,8 +255,7 @@ class TextPrompt:
         self._terminal.write("".join(kept))
 
     def _confirm(self, question: str) -> bool:
-        self._terminal.write(question)
-        answer = self._terminal.next_line()
+        answer = self._ask(question)
         if answer is None:
             # The prompt sees the end as well.
             self._terminal.put_back_end()

@@ -19,6 +19,7 @@ from coro.backdoor.inbound import InboundEvent, Refused
 from coro.backdoor.interrupting import strikes
 from coro.backdoor.lines import EndOfFile, Interrupt, LimitReached, Line
 from coro.backdoor.pace import Pace
+from coro.backdoor.peeking import interrupt_ahead
 from coro.backdoor.session import Session
 from coro.backdoor.telnet import TelnetEvent
 from coro.backdoor.text_prompt import CtrlC, TextPrompt
@@ -39,8 +40,6 @@ LONG_SLICE_NS = 10_000_000
 READER_PAUSE_S = 0.001
 # How often a reader that waits for room looks for what cannot wait.
 FULL_LOOK_S = 0.1
-# telnet's IP and BREAK, and Ctrl-C itself.
-INTERRUPTS = (b"\xff\xf4", b"\xff\xf3", b"\x03")
 # Stands for Ctrl-C, and for the end of input, among the lines.
 _INTERRUPTED = object()
 _ENDED = object()
@@ -70,6 +69,7 @@ class TextSession:
 
     def run(self) -> str:
         """Read until the end; returns why it ended.  Yields."""
+        self.session.show_prompt = self._show_prompt
         evaluator = spawn(self._evaluate, thread_name=f"{self.session.name} evaluator")
         self.session.threads.append(evaluator)
         end: object = _ENDED
@@ -141,15 +141,14 @@ class TextSession:
                 return
 
     def _await_mark(self) -> None:
-        backlog = self.connection.backlog
-        if any(item is TelnetEvent.TIMING_MARK for item in backlog):
+        if TelnetEvent.TIMING_MARK in tuple(self.connection.backlog):
             return
         try:
             following = self.connection.next_event(MARK_PATIENCE_S)
         except TimeoutError:
             return
         if following is not None:
-            backlog.appendleft(following)
+            self.connection.backlog.appendleft(following)
 
     def _accept(self, text: str) -> None:
         if self.connection.received_bytes <= self._skip_through:
@@ -177,11 +176,10 @@ class TextSession:
     def _look_ahead(self) -> None:
         """Nothing is read while too much waits, but Ctrl-C and the peer's end must be seen."""
         connection = self.connection
-        parsed = any(isinstance(item, Interrupt) or item is TelnetEvent.INTERRUPT for item in connection.backlog)
-        unread = 0 if parsed else connection.find_unread(INTERRUPTS)
-        if unread >= 0:
+        ahead = interrupt_ahead(connection, Pace(FLOOD_SLICE_NS, FLOOD_DUTY).breathe)
+        if ahead is not None:
             # Whatever comes before it is dropped, as what waits.
-            self._skip_through = connection.received_bytes + unread
+            self._skip_through = ahead
             self.drop_waiting()
         if not connection.has_hung_up():
             return
@@ -271,6 +269,15 @@ class TextSession:
         self._lines.push_front(_ENDED)
 
     # -- output
+
+    def _show_prompt(self) -> None:
+        """A stall is over, and the sentinel's prompt the last that was shown: show ours.  Does not yield."""
+        asked = self.prompt.asked
+        if not self.session.shows_stall or asked is None or len(self._lines) or self.connection.backlog:
+            # What was typed meanwhile runs first, and then there is a prompt.
+            return
+        self.session.shows_stall = False
+        self._tell(f"\nthe loop turns again\n{asked}")
 
     def write(self, text: str) -> None:
         """Send text.  Yields while the peer is slow; inside a finaliser it only queues.  Raises ConnectionLost."""

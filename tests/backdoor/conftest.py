@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.backdoor.stalling import CULPRIT, Victim
+
 # What every daemon of the tests begins and ends with; the test's own code stands in between.
 _BEFORE = """\
 import logging, sys, time
@@ -212,6 +214,25 @@ def daemon(start_daemon: Callable[..., Daemon]) -> Daemon:
         coro.spawn(ticker, thread_name="ticker")
         """
     )
+
+
+@pytest.fixture
+def start_victim(start_daemon: Callable[..., Any]) -> Iterator[Callable[..., Victim]]:
+    """Start daemons with CULPRIT and more code; they are let go after the test, so that they end at once."""
+    victims: list[Victim] = []
+
+    def start(code: str = "") -> Victim:
+        victims.append(Victim(start_daemon(CULPRIT + textwrap.dedent(code))))
+        return victims[-1]
+
+    yield start
+    for victim in victims:
+        victim.close()
+
+
+@pytest.fixture
+def victim(start_victim: Callable[..., Victim]) -> Victim:
+    return start_victim()
 
 
 def until(condition: Callable[[], object], timeout: float = 5.0) -> None:

@@ -1,8 +1,10 @@
 """The audit trail: one honest line each, bounded, and harmless when logging is not."""
 
+import gc
 import io
 import logging
 import re
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coro import stderr
-from coro.backdoor.audit import MAX_COMMAND_CHARACTERS, MAX_REFUSALS_PER_S, Audit
+from coro.backdoor.audit import MAX_COMMAND_CHARACTERS, MAX_KEPT, MAX_REFUSALS_PER_S, Audit
 from coro.backdoor.peers import Peer
 from coro.exceptions import Interrupted
 
@@ -242,4 +244,129 @@ def test_level_that_is_off_costs_no_escaping(logger: logging.Logger) -> None:
     for _ in range(100):
         audit.command(3, PEER, "eval", "\x1b" * 65_536, "ok")
     assert time.perf_counter() - began < 0.1
+    assert lines_of(logger) == []
+
+
+# -- what is kept while the loop is stuck
+
+
+def test_kept_commands_are_written_in_order_with_how_late_they_are(logger: logging.Logger) -> None:
+    clock = Clock()
+    audit = Audit(logger=logger, clock=clock)
+    audit.keep_command(3, PEER, "eval", "interrupt id=17", "ok", 0.5)
+    clock.now += 2
+    audit.keep_command(3, PEER, "eval", "check", "ok", 0.001, probe=True)
+    assert lines_of(logger) == []
+    assert audit.has_kept
+
+    assert not audit.write_kept()
+
+    who = "pid=4242 uid=1000 peer=unix role=eval session=3"
+    assert lines_of(logger) == [
+        f'INFO command {who} command="interrupt id=17" outcome=ok duration_s=0.500000 late_s=2.000000',
+        f"DEBUG command {who} command=check outcome=ok duration_s=0.001000 late_s=0.000000",
+    ]
+    assert not audit.has_kept
+
+
+def test_kept_lines_are_written_a_few_at_a_time_and_all_at_the_end(logger: logging.Logger) -> None:
+    audit = Audit(logger=logger)
+    for number in range(100):
+        audit.keep_command(3, PEER, "eval", str(number), "ok", 0.0)
+    assert audit.write_kept()
+    assert 0 < len(lines_of(logger)) < 100
+    audit.flush(now=True)
+    assert [re.search(r"command=(\d+)", line)[1] for line in lines_of(logger)] == [  # type: ignore[index]
+        str(number) for number in range(100)
+    ]
+
+
+def test_kept_refusals_are_bounded_as_others(logger: logging.Logger) -> None:
+    audit = Audit(logger=logger, clock=Clock())
+    for _ in range(50):
+        audit.keep_refusal(PEER, "the token is wrong")
+    audit.flush(now=True)
+    assert sum("the token is wrong" in line for line in lines_of(logger)) == MAX_REFUSALS_PER_S
+    assert "… and 40 more" in lines_of(logger)[-1]
+
+
+def test_what_is_kept_is_bounded_and_the_rest_counted(logger: logging.Logger) -> None:
+    audit = Audit(logger=logger, clock=Clock())
+    for _ in range(MAX_KEPT + 7):
+        audit.keep_command(3, PEER, "eval", "x", "ok", 0.0)
+    audit.flush(now=True)
+    assert len(lines_of(logger)) == MAX_KEPT + 1
+    assert f"lost … 7 lines: more than {MAX_KEPT}" in lines_of(logger)[-1]
+    assert not audit.has_kept
+
+
+def test_token_is_left_out_of_what_is_kept(logger: logging.Logger) -> None:
+    audit = Audit(logger=logger, token=TOKEN)
+    audit.keep_command(3, PEER, "eval", f"ps {TOKEN}", "usage", 0.0)
+    audit.flush(now=True)
+    assert "s3c" not in lines_of(logger)[0] and "[token]" in lines_of(logger)[0]
+
+
+def test_keeping_takes_no_lock_of_logging(logger: logging.Logger) -> None:
+    audit = Audit(logger=logger)
+    handler = logger.handlers[0]
+    done = threading.Event()
+
+    def keep() -> None:
+        audit.keep_command(3, PEER, "eval", "x", "ok", 0.0)
+        audit.keep_refusal(PEER, "no role")
+        done.set()
+
+    keeper = threading.Thread(target=keep)
+    # A dead handler's finaliser takes the lock in whichever OS thread the collector happens to run.
+    gc.disable()
+    handler.acquire()
+    try:
+        with logging._lock:  # type: ignore[attr-defined]
+            keeper.start()
+            assert done.wait(10)
+    finally:
+        handler.release()
+        gc.enable()
+        keeper.join()
+
+
+def test_another_os_thread_and_the_loop_write_each_kept_line_once(logger: logging.Logger) -> None:
+    audit = Audit(logger=logger)
+    for number in range(300):
+        audit.keep_command(3, PEER, "eval", f"n{number}", "ok", 0.0)
+    other = threading.Thread(target=audit.write_kept_elsewhere)
+    other.start()
+    audit.flush(now=True)
+    other.join()
+    found = sorted(int(re.search(r"command=n(\d+)", line)[1]) for line in lines_of(logger))  # type: ignore[index]
+    assert found == list(range(300))
+
+
+def test_what_a_handler_refuses_in_another_os_thread_is_written_by_the_loop(
+    logger: logging.Logger, real_stderr: io.StringIO
+) -> None:
+    def needs_the_loop(record: logging.LogRecord) -> bool:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("not here")
+        return True
+
+    logger.addFilter(needs_the_loop)
+    audit = Audit(logger=logger)
+    audit.keep_command(3, PEER, "eval", "interrupt id=17", "ok", 0.0)
+    other = threading.Thread(target=audit.write_kept_elsewhere)
+    other.start()
+    other.join()
+    assert lines_of(logger) == [] and audit.has_kept
+    audit.write_kept()
+    assert len(lines_of(logger)) == 1
+    assert real_stderr.getvalue() == ""
+
+
+def test_a_forked_child_forgets_what_was_kept(logger: logging.Logger) -> None:
+    audit = Audit(logger=logger)
+    audit.keep_command(3, PEER, "eval", "x", "ok", 0.0)
+    audit.keep_refusal(PEER, "no role")
+    audit.forget_kept()
+    audit.flush(now=True)
     assert lines_of(logger) == []

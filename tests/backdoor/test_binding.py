@@ -479,7 +479,7 @@ def test_everything_is_closed_even_if_the_socket_cannot_be_removed(
 
 
 def test_failure_after_the_bind_leaves_nothing(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: str, mode: int) -> tuple[int, int]:
+    def fail(path: str, mode: int, gid: int | None) -> tuple[int, int]:
         raise OSError(errno.EIO, "broken", path)
 
     monkeypatch.setattr(binding, "_give_back", fail)

@@ -875,3 +875,26 @@ def test_requests_beyond_the_limit_are_refused_one_by_one(busy: Any) -> None:
         while len(answered) < 65:
             answered.append(rpc.receive()["id"])
         assert answered == [first, *numbers[:64]]
+
+
+# -- schemas
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"target": "all", "group": True}, "coro.stack-group/1"),
+        ({"target": "all", "group": False}, "coro.stack/1"),
+        # Of one thread there is nothing to group.
+        ({"target": 1, "group": True}, "coro.stack/1"),
+    ],
+)
+def test_the_schema_is_that_of_what_is_answered(busy: Any, parameters: dict[str, Any], expected: str) -> None:
+    with busy.rpc() as rpc:
+        answer = rpc.wait(rpc.send("where", **parameters))["result"]
+        number = subscribed(rpc, "where", parameters)
+        (event,) = events(rpc, 1)
+    assert answer["schema"] == event["result"]["schema"] == expected
+    assert event["subscription"] == number
+    for found in (answer, event["result"]):
+        validate(expected, found["value"])

@@ -721,3 +721,29 @@ def test_another_uid_with_a_role_gets_just_that(
     client.send(b"exit\n")
     assert client.read_until(b"bye\n") == b"bye\n"
     assert re.search(r"uid=12345 .* role=observe .*command=\":shutdown 1\" outcome=refused", daemon.log())
+
+
+def test_a_member_of_the_sockets_group_gets_his_role_and_nobody_else_gets_in(
+    start_daemon: Any, piped: Callable[..., Piped], require_tool: Tool
+) -> None:
+    nc = require_tool("nc")
+    folder = Path(tempfile.mkdtemp())
+    try:
+        folder.chmod(0o755)
+        path = folder / "s.sock"
+        others = f"unix_path={str(path)!r}, mode=0o660, group=12345, roles={{'gid:12345': 'observe'}}"
+        member = as_another(require_tool, "setpriv", nc, "-U", str(path))
+        daemon = start_daemon(f"BACKDOOR.update({others})")
+        daemon.path = str(path)
+        client = piped(*member)
+        client.read_until(b"coro> ")
+        client.send(b"interrupt 1\n")
+        assert client.read_until(b"coro> ") == b"interrupt needs the role operate\ncoro> "
+        client.send(b"exit\n")
+        assert client.read_until(b"bye\n") == b"bye\n"
+        status, output = finished(*as_another(require_tool, "su", nc, "-U", str(path)))
+        assert status != 0
+        assert b"Permission denied" in output
+        assert daemon.stop() == 0
+    finally:
+        shutil.rmtree(folder)

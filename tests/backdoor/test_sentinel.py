@@ -1,162 +1,18 @@
 """The sentinel: a daemon whose loop is stuck still answers, by the OS thread that watches it."""
 
-import http.client
 import json
 import random
 import signal
 import socket
-import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-# A daemon with a thread that does whatever is pushed to `todo`, so that the whole daemon waits for it.  What spins
-# does so until the file `stop` appears, or ten seconds have passed.
-CULPRIT = """
-import ctypes, gc, os, random, threading
-todo = coro.fifo()
-began = sys.argv[2] + ".began"
-stop = sys.argv[2] + ".stop"
-ended = []
-def run(function, *args):
-    open(began, "w").close()
-    try:
-        function(*args)
-        ended.append("returned")
-    except BaseException as error:
-        ended.append(repr(error))
-        if not isinstance(error, (Exception, coro.Interrupted)):
-            raise
-def work():
-    while True:
-        function, args = todo.pop()
-        run(function, *args)
-def begin(function, *args):
-    todo.push((function, args))
-def spin():
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and not os.path.exists(stop):
-        pass
-def in_sleep():
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and not os.path.exists(stop):
-        time.sleep(0.3)
-def in_lock(seconds):
-    lock = threading.Lock()
-    lock.acquire()
-    lock.acquire(timeout=seconds)
-def in_read():
-    reader, writer = os.pipe()
-    try:
-        os.read(reader, 1)
-    finally:
-        os.close(reader)
-        os.close(writer)
-def hold_gil(seconds):
-    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
-worker = coro.spawn(work, thread_name="culprit")
-coro.spawn(ticker, thread_name="ticker")
-"""
-
-
-class Victim:
-    """A daemon whose loop can be held up and let go."""
-
-    def __init__(self, daemon: Any) -> None:
-        self.daemon = daemon
-        self.began = Path(f"{daemon.log_path}.began")
-        self.stop = Path(f"{daemon.log_path}.stop")
-        self._trigger = daemon.rpc()
-        self._trigger.call("hello")
-
-    def close(self) -> None:
-        self.stop.touch()
-        self._trigger.__exit__()
-
-    def hold(self, what: str = "spin", *args: object) -> None:
-        """Have the loop held up; returns when the sentinel has noticed."""
-        self.stop.unlink(missing_ok=True)
-        self.began.unlink(missing_ok=True)
-        told = self.told()
-        self.begin(what, *args)
-        wait_until(self.began.exists)
-        wait_until(lambda: self.told() > told)
-
-    def begin(self, what: str, *args: object) -> None:
-        """Have the culprit do something.  Does not wait for the eval's answer, which may come after the stall."""
-        self._trigger.send("eval", code=f"begin({', '.join([what, *map(repr, args)])})")
-
-    def told(self) -> int:
-        """How many stalls stderr tells of."""
-        return self.daemon.errors().count("the loop has not turned")
-
-    def place(self, culprit: dict[str, Any]) -> set[str]:
-        """The functions of the daemon's own script on a culprit's stack."""
-        return {frame["function"] for frame in culprit["frames"] if frame["file"] == str(self.daemon.script)}
-
-    def release(self) -> None:
-        """Let the loop go on; returns when it turns."""
-        self.stop.touch()
-        wait_until(lambda: "returned" in str(self.daemon.eval("ended")) or self.daemon.eval("ended") != "[]")
-
-
-def wait_until(condition: Callable[[], object], timeout: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "this did not come true in time"
-        time.sleep(0.005)
-
-
-def read_until(sock: socket.socket, end: bytes) -> bytes:
-    data = b""
-    while not data.endswith(end):
-        piece = sock.recv(65536)
-        assert piece, data
-        data += piece
-    return data
-
-
-def result(rpc: Any, method: str, **params: Any) -> dict[str, Any]:
-    answer = rpc.wait(rpc.send(method, **params))
-    assert "result" in answer, answer
-    whole: dict[str, Any] = answer["result"]
-    return whole
-
-
-def get(path: str, target: str = "/healthz") -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("localhost", timeout=10)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(10)
-    connection.sock.connect(path)
-    try:
-        connection.request("GET", target)
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    finally:
-        connection.close()
-
-
-@pytest.fixture
-def start_victim(start_daemon: Callable[..., Any]) -> Iterator[Callable[..., Victim]]:
-    """Start daemons with CULPRIT and more code; they are let go after the test, so that they end at once."""
-    victims: list[Victim] = []
-
-    def start(code: str = "") -> Victim:
-        victims.append(Victim(start_daemon(CULPRIT + textwrap.dedent(code))))
-        return victims[-1]
-
-    yield start
-    for victim in victims:
-        victim.close()
-
-
-@pytest.fixture
-def victim(start_victim: Callable[..., Victim]) -> Victim:
-    return start_victim()
+from tests.backdoor.stalling import CULPRIT, Victim, get, read_until, result, wait_until
 
 
 def culprit_of(victim: Victim) -> dict[str, Any]:
@@ -236,7 +92,8 @@ def test_a_text_connection_is_served_during_a_stall(victim: Victim) -> None:
             sock.sendall(command + b"\n")
             assert len(read_until(sock, b"stalled> ")) > 20, command
         victim.release()
-        assert b">>> " in read_until(sock, b">>> ")
+        # It comes when the stall is over: then there is a greeting, on a line of its own.
+        assert read_until(sock, b">>> ").startswith(b"\ncoro backdoor of ")
         sock.sendall(b"6 * 7\n")
         assert read_until(sock, b">>> ").endswith(b"42\n>>> ")
 
@@ -252,8 +109,9 @@ def test_connections_from_before_the_stall_are_answered(victim: Victim) -> None:
         assert b"culprit" in read_until(text, b"stalled> ")
         victim.release()
         wait_until(lambda: result(rpc, "ps")["answered_by"] == "loop")
+        assert read_until(text, b">>> ") == b"\nthe loop turns again\n>>> "
         text.sendall(b"1 + 1\n")
-        assert b"2\n>>> " in read_until(text, b">>> ")
+        assert read_until(text, b">>> ") == b"2\n>>> "
 
 
 def test_tcp_connections_are_answered_during_a_stall(start_victim: Callable[..., Victim]) -> None:
@@ -820,7 +678,8 @@ coro.spawn(stalls, thread_name="culprit")
             expected[number] = method, token
         while expected:
             message = rpc.receive()
-            if message.get("method") == "stalled":
+            if "method" in message:
+                # A notification: it waits, or it is being worked on.
                 continue
             # Raises KeyError for what is answered twice.
             method, token = expected.pop(message["id"])
@@ -849,3 +708,159 @@ coro.spawn(stalls, thread_name="culprit")
     assert "Traceback" not in daemon.errors(), daemon.errors()
     assert "Traceback" not in daemon.log(), daemon.log()
     assert counts["loop"] > 10 and counts["sentinel"] > 10, daemon.errors()
+
+
+# -- the end of a stall
+
+
+def test_a_prompt_that_a_stall_has_overwritten_is_shown_again(victim: Victim) -> None:
+    with victim.daemon.connect() as idle, victim.daemon.connect() as block:
+        read_until(idle, b">>> ")
+        read_until(block, b">>> ")
+        block.sendall(b"for n in range(2):\n")
+        read_until(block, b"... ")
+        victim.hold()
+        read_until(idle, b"stalled> ")
+        read_until(block, b"stalled> ")
+        victim.release()
+        assert read_until(idle, b">>> ") == b"\nthe loop turns again\n>>> "
+        assert read_until(block, b"... ") == b"\nthe loop turns again\n... "
+        block.sendall(b"    n\n\n")
+        assert read_until(block, b">>> ").endswith(b"0\n1\n>>> ")
+
+
+def test_a_prompt_is_not_shown_twice_after_what_was_typed_in_the_stall(victim: Victim) -> None:
+    with victim.daemon.connect() as sock:
+        read_until(sock, b">>> ")
+        victim.hold()
+        read_until(sock, b"stalled> ")
+        sock.sendall(b"6 * 7\n")
+        with victim.daemon.rpc() as rpc:
+            # Who came later is served after: then the line has been read.
+            result(rpc, "check")
+        victim.release()
+        assert read_until(sock, b">>> ") == b"42\n>>> "
+        victim.daemon.eval("coro.sleep_relative(0.3)")
+        sock.sendall(b"'end'\n")
+        assert read_until(sock, b">>> ") == b"'end'\n>>> "
+
+
+def test_a_stall_that_follows_another_at_once_is_told_of_by_itself(victim: Victim) -> None:
+    # One turn of the loop in between: both are over the threshold, and no look falls in between.
+    with victim.daemon.rpc() as rpc:
+        rpc.eval("""
+def one(): time.sleep(0.6)
+def two(): time.sleep(0.6)
+def both():
+    coro.spawn(one, thread_name="one")
+    coro.sleep_relative(0.01)
+    two()
+""")
+        victim.begin("both")
+        wait_until(lambda: "returned" in str(rpc.eval("ended")))
+        wait_until(lambda: victim.daemon.log().count("was held up") >= 2)
+        records = [record for record in rpc.call("stalls") if record["kind"] == "slice"]
+        assert len(records) == 2
+        assert [record["culprits"][0]["name"] for record in records] == ["culprit", "one"]
+        assert all(0.5 < record["duration_s"] < 1.0 and not record["ongoing"] for record in records)
+
+
+def test_a_backdoor_that_closes_right_after_a_stall_leaves_none_that_goes_on(
+    start_victim: Callable[..., Victim],
+) -> None:
+    victim = start_victim("""
+def stall_and_close():
+    global again
+    time.sleep(0.6)
+    # Before the sentinel has looked again.
+    backdoor.close()
+    again = coro.backdoor.start(unix_path=sys.argv[1] + "2")
+""")
+    victim.begin("stall_and_close")
+    again = victim.daemon.path + "2"
+    wait_until(Path(again).exists)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(10)
+        sock.connect(again)
+        sock.sendall(b'{"jsonrpc": "2.0", "id": 1, "method": "stalls"}\n')
+        stalls = json.loads(read_until(sock, b"\n"))["result"]["value"]
+        assert stalls and not any(stall["ongoing"] for stall in stalls)
+
+
+# -- stalls that nobody saw
+
+
+def test_a_short_stall_is_told_of_though_nobody_is_connected(start_daemon: Callable[..., Any]) -> None:
+    # Without a connection there are four looks a second: most of such stalls fall in between.
+    daemon = start_daemon("""
+def stall():
+    time.sleep(0.27)
+def stalls():
+    coro.sleep_relative(1)
+    for number in range(6):
+        coro.spawn(stall, thread_name=f"short-{number}").join()
+        coro.sleep_relative(0.29)
+    open(sys.argv[2] + ".done", "w").close()
+coro.spawn(stalls, thread_name="stalls")
+""")
+    wait_until(Path(f"{daemon.log_path}.done").exists, 30)
+    with daemon.rpc() as rpc:
+        wait_until(lambda: len(rpc.call("stalls")) == 6)
+        records = rpc.call("stalls")
+    assert all(record["kind"] == "slice" and 0.25 <= record["duration_s"] < 0.6 for record in records), records
+    assert daemon.log().count("was held up") == 6
+
+
+def test_a_thread_that_lives_on_is_named_though_its_stall_was_not_seen(start_daemon: Callable[..., Any]) -> None:
+    daemon = start_daemon("""
+def stalls():
+    coro.sleep_relative(1)
+    for number in range(6):
+        time.sleep(0.27)
+        coro.sleep_relative(0.29)
+    open(sys.argv[2] + ".done", "w").close()
+    coro.sleep_relative(600)
+coro.spawn(stalls, thread_name="stalls")
+""")
+    wait_until(Path(f"{daemon.log_path}.done").exists, 30)
+    with daemon.rpc() as rpc:
+        wait_until(lambda: len(rpc.call("stalls")) == 6)
+        names = [culprit["name"] for record in rpc.call("stalls") for culprit in record["culprits"]]
+    assert set(names) == {"stalls"} and len(names) >= 2
+
+
+# -- faults of its own
+
+
+def test_a_look_that_fails_is_left_to_the_loop_and_nobody_else_suffers(start_victim: Callable[..., Victim]) -> None:
+    victim = start_victim("""
+from coro.inspect import outside
+def fail(*args):
+    raise RuntimeError("dictionary changed size during iteration")
+outside.lag = fail
+""")
+    victim.hold()
+    with victim.daemon.rpc() as first, victim.daemon.rpc() as second:
+        number = first.send("lag")
+        assert result(second, "ps")["answered_by"] == "sentinel"
+        assert result(second, "check")["answered_by"] == "sentinel"
+        victim.release()
+        answer = first.wait(number)
+        assert answer["result"]["answered_by"] == "loop"
+    assert victim.daemon.errors().count("the sentinel failed") == 1
+
+
+def test_a_late_check_that_the_sentinel_cannot_judge_is_answered_by_the_loop(
+    start_victim: Callable[..., Victim],
+) -> None:
+    victim = start_victim("""
+from coro.inspect import outside
+def fail(*args, **named):
+    raise RuntimeError("dictionary changed size during iteration")
+outside.facts_from_outside = fail
+@coro.backdoor.check
+def slow():
+    time.sleep(0.6)
+""")
+    with victim.daemon.rpc() as rpc:
+        assert result(rpc, "check")["answered_by"] == "loop"

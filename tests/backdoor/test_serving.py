@@ -422,9 +422,19 @@ def test_a_stranger_gives_the_token_in_hello(start_daemon: Any) -> None:
         assert rpc.call("hello", token=TOKEN)["role"] == "eval"
         assert rpc.eval("6 * 7") == "42"
     log = daemon.log()
-    assert "wrong token" in log
+    assert "the token is wrong" in log
     assert TOKEN not in log
     assert TOKEN not in daemon.errors()
+
+
+def test_a_wrong_token_is_audited_once(start_daemon: Any) -> None:
+    daemon = start_daemon(STRANGER, CORO_TOKEN=TOKEN)
+    with daemon.rpc() as known:
+        rpc_class = type(known)
+    with rpc_class(daemon.connect_tcp()) as rpc:
+        rpc.error("hello", token="wrong")
+    soon(lambda: "the token is wrong" in daemon.log())
+    assert daemon.log().count("coro.audit WARNING refused") == 1
 
 
 def test_a_stranger_gives_the_token_as_first_line(start_daemon: Any) -> None:
@@ -438,7 +448,7 @@ def test_a_stranger_gives_the_token_as_first_line(start_daemon: Any) -> None:
         assert talk.prompt == "coro> "
         assert TOKEN not in talk.ask("history")
         assert talk.ask("ps").startswith("id  name")
-    assert "wrong token" in daemon.log()
+    assert "the token is wrong" in daemon.log()
     assert TOKEN not in daemon.log()
 
 

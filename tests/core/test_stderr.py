@@ -77,3 +77,33 @@ def test_text_that_the_terminal_cannot_show_is_no_error() -> None:
     done = run_script("import coro; coro.write_stderr('\\udc80 \\u2013 end')")
     assert done.returncode == 0
     assert "end" in done.stderr
+
+
+def test_reader_that_does_not_read_does_not_stop_the_process() -> None:
+    script = """
+        import os, sys, time
+        read_end, write_end = os.pipe()
+        os.dup2(write_end, 2)
+        import coro
+        begin = time.monotonic()
+        for number in range(300):
+            coro.write_stderr(f"{number} " + "x" * 2000 + "\\n")
+        took = time.monotonic() - begin
+        os.set_blocking(read_end, False)
+        seen = b""
+        while True:
+            try:
+                seen += os.read(read_end, 1 << 20)
+            except BlockingIOError:
+                break
+        coro.write_stderr("again\\n")
+        print(took < 10, seen.startswith(b"0 xxx"), b"299 x" in seen)
+        print(os.read(read_end, 1000).decode())
+    """
+    done = run_script(script)
+    assert done.returncode == 0, done.stderr
+    first, second, third, *_ = done.stdout.splitlines()
+    assert first == "True True False"
+    assert second.startswith("coro: 2")
+    assert second.endswith(" messages are lost: nobody read stderr")
+    assert third == "again"
