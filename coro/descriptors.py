@@ -179,8 +179,7 @@ class Descriptors:
         other = self.table.get(descriptor.fd)
         if other is not None:
             del self.table[descriptor.fd]
-            if self.poller is not None:
-                self.poller.remove(descriptor.fd)
+            self._forget_number(descriptor.fd)
             if other is not descriptor:
                 # wait() or set_handler() by number, on what is this socket's.
                 self._dismiss(other)
@@ -288,8 +287,17 @@ class Descriptors:
         descriptor.registered = False
         if self.table.get(descriptor.fd) is descriptor:
             del self.table[descriptor.fd]
-            if self.poller is not None:
-                self.poller.remove(descriptor.fd)
+            self._forget_number(descriptor.fd)
+
+    def _forget_number(self, fd: int) -> None:
+        """Have the poller forget a descriptor that is not in the table any more."""
+        if self.poller is not None:
+            try:
+                self.poller.remove(fd)
+            except OSError:
+                # The kernel forgets it when it is closed; until then, reports that nobody waits for are dropped.
+                # Waiters are to be told, and the descriptor to be closed, all the same.
+                return
 
     @staticmethod
     def _take_over(former: Descriptor, heir: Descriptor) -> None:

@@ -20,6 +20,8 @@ from coro.scheduler import scheduler
 __all__ = ["fork", "register"]
 
 _registered = False
+# Why this process, a forked child, has no working loop.
+_failure: OSError | None = None
 
 
 def register() -> None:
@@ -33,9 +35,46 @@ def register() -> None:
 def fork() -> int:
     """As os.fork(): 0 in the child, where of all threads only the caller lives; the child's pid in the parent.
 
-    Does not yield.
+    Does not yield.  Raises OSError; in the child too, if the system has no descriptors left for a loop there.
+    After a plain os.fork() it is the child's loop that ends by that error, when the caller first waits.
     """
-    return os.fork()
+    global _failure
+    pid = os.fork()
+    if pid == 0 and _failure is not None:
+        failure, _failure = _failure, None
+        raise failure
+    return pid
+
+
+class _NoPoller:
+    """Stands where a forked child could make no poller: whoever waits ends the loop by the error."""
+
+    def __init__(self, error: OSError) -> None:
+        self._error = error
+
+    def add(self, fd: int) -> bool:
+        raise self._error
+
+    def rearm(self, fd: int, events: int) -> bool:
+        raise self._error
+
+    def remove(self, fd: int) -> None:
+        """Nothing is registered."""
+
+    def add_process(self, pid: int) -> int:
+        raise self._error
+
+    def remove_process(self, key: int) -> None:
+        """Nothing is registered."""
+
+    def poll(self, timeout_ns: int | None) -> list[tuple[int, int]]:
+        raise self._error
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def fileno(self) -> int:
+        return -1
 
 
 def _after_in_child() -> None:
@@ -73,6 +112,22 @@ def _after_in_child() -> None:
 
 
 def _reopen() -> None:
-    loop.reopen()
-    if threading.current_thread() is threading.main_thread() and loop.wakeup is not None:
+    global _failure
+    is_main = threading.current_thread() is threading.main_thread()
+    _failure = None
+    try:
+        loop.reopen()
+    except OSError as error:
+        # Raised here it would only be printed.
+        _failure = error
+        if is_main:
+            signal.set_wakeup_fd(-1)
+        if loop.poller is not None:
+            loop.poller.close()
+        descriptors.dismiss_all()
+        loop.poller = descriptors.poller = _NoPoller(error)
+        loop.replace_wakeup()
+        scheduler.poll_due = 0
+        return
+    if is_main and loop.wakeup is not None:
         signal.set_wakeup_fd(loop.wakeup.signal_fileno(), warn_on_full_buffer=False)

@@ -20,6 +20,8 @@ from coro.timed import timers
 __all__ = ["abandon", "end_threads", "hurry", "keep_for_ever", "set_exit_grace"]
 
 DEFAULT_GRACE_S = 3.0
+# So many polls may fail while threads clean up.
+_MAX_FAILURES = 10
 
 _grace_s = DEFAULT_GRACE_S
 _hurried = False
@@ -60,13 +62,22 @@ def end_threads() -> None:
             thread.error = Shutdown()
             scheduler.bury(thread)
     deadline = scheduler.clock() + seconds_to_ticks(_grace_s)
-    while scheduler.all_threads and not _hurried and scheduler.clock() < deadline:
-        loop.turn(deadline)
-    survivors = list(scheduler.all_threads.values())
-    for thread in survivors:
-        write_stderr(f"coro: {thread!r} did not end within the grace time of {_grace_s} s and is abandoned\n")
-    abandon()
-    _hurried = False
+    failures = 0
+    try:
+        while scheduler.all_threads and not _hurried and scheduler.clock() < deadline:
+            try:
+                loop.turn(deadline)
+            except OSError:
+                # Perhaps the kernel is short of memory only now: clean-ups are worth another try.
+                failures += 1
+                if failures == _MAX_FAILURES:
+                    raise
+    finally:
+        # Also when the poll fails.
+        for thread in list(scheduler.all_threads.values()):
+            write_stderr(f"coro: {thread!r} did not end within the grace time of {_grace_s} s and is abandoned\n")
+        abandon()
+        _hurried = False
 
 
 def keep_for_ever(carriers: Iterable[greenlet]) -> None:

@@ -142,7 +142,11 @@ class Loop:
         self.token = None
         self.outside_calls = 0
         if poller is not None:
-            poller.close()
+            try:
+                poller.close()
+            except OSError:
+                # Its descriptor is gone in any case, and what the loop came to is not to be lost over that.
+                pass
         for function in self.at_close:
             function()
 
@@ -182,7 +186,12 @@ class Loop:
 
         deadline: ticks; the poll does not wait beyond it.
         """
-        self._poll(deadline)
+        try:
+            self._poll(deadline)
+        except (OSError, MemoryError, ValueError):
+            # The loop ends over this.  Who was told to end, or is runnable otherwise, has a last turn.
+            self.run_once_each()
+            raise
         timers.expire(scheduler.now)
         if scheduler.latency_reports:
             self.report_latency()

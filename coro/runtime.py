@@ -231,7 +231,8 @@ def run(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         exit_code = _run_loop(FOREVER_TICKS, "run()")
     finally:
         if not thread.dead:
-            # The loop could not even start.
+            # The loop could not even start.  Its end must not end the next loop.
+            thread.joiners = None
             scheduler.bury(thread)
     if exit_code is not _MAIN_ENDED:
         raise SystemExit(exit_code)

@@ -68,11 +68,15 @@ def _install(signum: int, handler: Handler) -> None:
 
 def restore() -> None:
     """Put the handlers and the wake-up descriptor back; a handler that was changed meanwhile stays."""
-    signal.set_wakeup_fd(_former_fd)
-    for signum, (former, ours) in _replaced.items():
+    try:
+        signal.set_wakeup_fd(_former_fd)
+    except (OSError, ValueError):
+        # Whoever set it has closed it since, or made it block.
+        signal.set_wakeup_fd(-1)
+    while _replaced:
+        signum, (former, ours) = _replaced.popitem()
         if signal.getsignal(signum) is ours:
             signal.signal(signum, former)
-    _replaced.clear()
 
 
 def _interrupt_handler(signum: int, frame: FrameType | None) -> None:

@@ -64,8 +64,8 @@ def _takes_more(stream: TextIO) -> bool:
     """Whether a small write would not block."""
     try:
         descriptor = stream.fileno()
-    except (OSError, ValueError):
-        # No descriptor: a stream in memory.
+    except (AttributeError, OSError, ValueError):
+        # No descriptor: something of the user's, in memory.
         return True
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)

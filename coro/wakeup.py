@@ -12,9 +12,13 @@ Invariant: after notify() the loop's end is readable until drain().  A full pipe
 
 from __future__ import annotations
 
+import errno
 import os
 
 __all__ = ["Wakeup"]
+
+# The kernel may want a page for the byte.  A lost notification would leave the loop asleep.
+_ATTEMPTS = 10
 
 
 class Wakeup:
@@ -24,8 +28,12 @@ class Wakeup:
 
     def __init__(self) -> None:
         self._receiver, self._sender = os.pipe()
-        os.set_blocking(self._receiver, False)
-        os.set_blocking(self._sender, False)
+        try:
+            os.set_blocking(self._receiver, False)
+            os.set_blocking(self._sender, False)
+        except BaseException:
+            self.close()
+            raise
 
     def fileno(self) -> int:
         """The descriptor that the loop polls for reading; -1 once it is closed."""
@@ -37,21 +45,25 @@ class Wakeup:
 
     def notify(self) -> None:
         """Wake the loop.  Never blocks; safe from any OS thread, and after close()."""
-        try:
-            os.write(self._sender, b"\0")
-        except BlockingIOError:
-            # Full of earlier notifications: the loop will wake up all the same.
-            return
-        except OSError:
-            # Closed: nobody is left to be woken.
-            return
+        for _ in range(_ATTEMPTS):
+            try:
+                os.write(self._sender, b"\0")
+                return
+            except BlockingIOError:
+                # Full of earlier notifications: the loop will wake up all the same.
+                return
+            except OSError as error:
+                if error.errno != errno.ENOMEM:
+                    # Closed: nobody is left to be woken.
+                    return
 
     def drain(self) -> None:
         """Take in all notifications."""
         try:
             while len(os.read(self._receiver, 4096)) == 4096:
                 pass
-        except BlockingIOError:
+        except OSError:
+            # Empty.  Whatever else it may be, the loop must go on listening: the next notification tries again.
             return
 
     def close(self) -> None:
@@ -59,5 +71,7 @@ class Wakeup:
         receiver, sender = self._receiver, self._sender
         self._receiver = self._sender = -1
         if receiver >= 0:
-            os.close(receiver)
-            os.close(sender)
+            try:
+                os.close(receiver)
+            finally:
+                os.close(sender)

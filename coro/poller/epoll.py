@@ -65,8 +65,10 @@ class EpollPoller:
         return key
 
     def remove_process(self, key: int) -> None:
-        self.remove(key)
-        os.close(key)
+        try:
+            self.remove(key)
+        finally:
+            os.close(key)
 
     def poll(self, timeout_ns: int | None) -> list[tuple[int, int]]:
         try:

@@ -20,7 +20,8 @@ def inherited_sockets(name: str | None = None) -> list[sock]:
 
     name: only those with this FileDescriptorName=.
     The variables are left for other callers; each call wraps the same descriptors anew, so call it once a name.
-    Raises ValueError for variables that make no sense, OSError (ENOTSOCK) for a descriptor that is no socket.
+    Raises ValueError for variables that make no sense, OSError (ENOTSOCK) for a descriptor that is no socket; all
+    of them are then as they were.
     """
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
@@ -29,12 +30,17 @@ def inherited_sockets(name: str | None = None) -> list[sock]:
         raise ValueError(f"LISTEN_FDS must be a number of descriptors, got {text!r}")
     count = int(text)
     names = os.environ.get("LISTEN_FDNAMES", "").split(":")
-    sockets = []
+    sockets: list[sock] = []
     for index in range(count):
         fd = FIRST_FD + index
         if name is not None and (index >= len(names) or names[index] != name):
             continue
-        # Not to be handed on to the programs that the daemon starts.
-        os.set_inheritable(fd, False)
-        sockets.append(sock(fd=fd))
+        try:
+            # Not to be handed on to the programs that the daemon starts.
+            os.set_inheritable(fd, False)
+            sockets.append(sock(fd=fd))
+        except BaseException:
+            for one in sockets:
+                one.detach()
+            raise
     return sockets

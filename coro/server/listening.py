@@ -18,7 +18,7 @@ from coro.resolve import getaddrinfo
 from coro.socket.make import has_ipv6
 from coro.socket.sock import sock
 
-__all__ = ["BACKLOG", "listen_tcp", "listen_unix", "remove_unix_path"]
+__all__ = ["BACKLOG", "identity_of_bound", "listen_tcp", "listen_unix", "remove_unix_path"]
 
 BACKLOG = 1024
 # How often another port is tried when a free one turns out to be taken on the second address.
@@ -120,15 +120,14 @@ def listen_unix(path: str | os.PathLike[str], *, backlog: int = BACKLOG, mode: i
             os.fchmod(listener.fileno(), mode)
         _bind_unix(listener, name)
         if not abstract:
-            status = os.lstat(name)
-            identity = status.st_dev, status.st_ino
+            identity = identity_of_bound(name)
             if mode is not None:
                 os.chmod(name, mode)
         listener.listen(backlog)
     except BaseException:
+        listener.close()
         if identity is not None:
             remove_unix_path(name, identity)
-        listener.close()
         raise
     return listener
 
@@ -141,6 +140,16 @@ def _bind_unix(listener: sock, name: str) -> None:
             # Too long for the kernel's structure, says the socket module.
             raise OSError(errno.ENAMETOOLONG, f"{error} ({len(os.fsencode(name))} bytes)", name) from None
         raise OSError(error.errno, error.strerror, name) from None
+
+
+def identity_of_bound(name: str) -> tuple[int, int]:
+    """What tells the file that was made a moment ago from whatever stands at its path later."""
+    try:
+        status = os.lstat(name)
+    except OSError:
+        _unlink(name)
+        raise
+    return status.st_dev, status.st_ino
 
 
 def _clear_stale(path: str) -> None:
@@ -156,20 +165,28 @@ def _clear_stale(path: str) -> None:
         probe.setblocking(False)
         error = probe.connect_ex(path)
     if error == errno.ECONNREFUSED:
-        os.unlink(path)
-    elif error in (errno.EACCES, errno.EPERM):
-        raise PermissionError(error, "a socket is in the way, and whether it is stale cannot be asked", path)
-    elif error != errno.ENOENT:
+        _unlink(path)
+    elif error in (0, errno.EAGAIN, errno.EPROTOTYPE):
         raise OSError(errno.EADDRINUSE, "somebody listens there already", path)
+    elif error != errno.ENOENT:
+        raise OSError(error, f"{os.strerror(error)}; a socket is in the way, and it may be in use", path)
 
 
 def remove_unix_path(path: str, identity: tuple[int, int]) -> None:
     """Unlink a socket's file if it is still the one with this (device, inode)."""
     try:
         status = os.lstat(path)
-        if (status.st_dev, status.st_ino) == identity:
-            os.unlink(path)
     except FileNotFoundError:
+        return
+    if (status.st_dev, status.st_ino) == identity:
+        _unlink(path)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        # Somebody else was quicker.
         return
 
 

@@ -17,7 +17,9 @@ from coro.clock import seconds_to_ticks, ticks_per_sec
 from coro.exceptions import ClosedError, Interrupted
 from coro.runtime import get_now, sleep_relative, spawn
 from coro.scheduler import scheduler
-from coro.server.listening import BACKLOG, listen_tcp, listen_unix, remove_unix_path
+from coro.server.given import Handler, check_settings, close_all, listeners_of
+from coro.server.listening import BACKLOG, identity_of_bound, listen_tcp, listen_unix, remove_unix_path
+from coro.socket.make import OUT_OF_RESOURCES
 from coro.socket.sock import sock
 from coro.stderr import print_stderr
 from coro.sync import semaphore
@@ -25,10 +27,6 @@ from coro.thread import coro
 
 __all__ = ["Server", "tcp_server", "unix_server"]
 
-Handler = Callable[..., object]
-
-# Out of something that other connections may give back: wait a little.
-_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 # The connection failed before it was accepted; accept(2) tells to treat these like EAGAIN.
 _CONNECTION_FAILED = frozenset(
     {errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.EHOSTUNREACH,
@@ -38,6 +36,8 @@ _CONNECTION_FAILED = frozenset(
 _PEER_VANISHED = frozenset(
     {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 )
+# So many of those in a row are no accident: pause between them, too.
+_FAILURES_BEFORE_PAUSE = 100
 _PAUSE_S = 0.1
 # One line per trouble, not one per pause.
 _REPORT_INTERVAL_S = 10.0
@@ -81,12 +81,11 @@ class Server:
         self._places = None if max_connections is None else semaphore(max_connections)
         self._unix_path = unix_path
         if unix_path is not None:
-            status = os.lstat(unix_path)
-            self._unix_identity = (status.st_dev, status.st_ino)
+            self._unix_identity = identity_of_bound(unix_path)
         self._next_report = 0
-        self._acceptors = [
-            spawn(self._accept_loop, listener, thread_name=f"{name} accept") for listener in self.listeners
-        ]
+        # How many connections failed in the queue since the last one that did not.
+        self._failed_in_a_row = 0
+        self._acceptors = [self._start_accepting(listener) for listener in self.listeners]
 
     def __repr__(self) -> str:
         return f"<Server {self.name!r} at {self.addresses} connections={len(self.connections)}>"
@@ -132,16 +131,12 @@ class Server:
 
     def close(self) -> None:
         """Stop accepting; connections go on.  Does not yield.  Closing twice is harmless."""
-        listeners, self.listeners = self.listeners, []
-        for thread in self._acceptors:
+        acceptors, self._acceptors = self._acceptors, []
+        for thread in acceptors:
             if thread is not scheduler.current:
                 thread.shutdown()
-        self._acceptors = []
-        for listener in listeners:
-            listener.close()
-        if self._unix_path is not None:
-            remove_unix_path(self._unix_path, self._unix_identity)
-            self._unix_path = None
+        while self.listeners:
+            self._close_listener(self.listeners[0])
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the server has been stopped.  Yields.  Raises coro.TimeoutError."""
@@ -161,6 +156,25 @@ class Server:
                     return
 
     # -- accepting
+
+    def _start_accepting(self, listener: sock) -> coro:
+        thread = spawn(self._accept_loop, listener, thread_name=f"{self.name} accept")
+        # Whatever ends it, also before it ran: a listener that nobody accepts from would keep clients waiting.
+        thread.joiners = [lambda ended: self._close_listener(listener)]
+        return thread
+
+    def _close_listener(self, listener: sock) -> None:
+        """Close one of the listeners, and remove the socket's file.  A failure is reported: the rest must go on."""
+        if listener not in self.listeners:
+            return
+        self.listeners.remove(listener)
+        path, self._unix_path = self._unix_path, None
+        try:
+            listener.close()
+            if path is not None:
+                remove_unix_path(path, self._unix_identity)
+        except OSError as error:
+            scheduler.hook_failed(f"closing of a listener of server {self.name!r}", error)
 
     def _accept_loop(self, listener: sock) -> None:
         # Whoever has a place must not wait with it.
@@ -196,6 +210,7 @@ class Server:
 
     def _begin(self, connection: sock, address: Any) -> None:
         self.accepted += 1
+        self._failed_in_a_row = 0
         if self.idle_timeout is not None:
             connection.settimeout(self.idle_timeout)
         thread = spawn(self._handle, connection, address, thread_name=f"{self.name} {_address_text(address)}")
@@ -205,9 +220,13 @@ class Server:
 
     def _end(self, thread: Any, connection: sock) -> None:
         self.connections.pop(thread, None)
-        connection.close()
         if self._places is not None:
             self._places.release()
+        try:
+            connection.close()
+        except OSError as error:
+            # It is closed all the same.  This is called where nothing may be raised, and nobody may wait.
+            scheduler.hook_failed(f"closing of a connection of server {self.name!r}", error)
 
     def _handle(self, connection: sock, address: Any) -> None:
         try:
@@ -230,8 +249,10 @@ class Server:
     def _accept_failed(self, error: OSError) -> None:
         self.accept_failures += 1
         if error.errno in _CONNECTION_FAILED:
-            return
-        if error.errno not in _OUT_OF_RESOURCES:
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row < _FAILURES_BEFORE_PAUSE:
+                return
+        elif error.errno not in OUT_OF_RESOURCES:
             raise error
         now = get_now()
         if now >= self._next_report:
@@ -263,36 +284,13 @@ def _default_report(message: str) -> None:
     print_stderr("coro:", message)
 
 
-def _check(handler: Handler, max_connections: int | None, idle_timeout: float | None) -> None:
-    if not callable(handler):
-        raise TypeError(f"a server needs a function that handles connections, got {handler!r}")
-    if max_connections is not None:
-        if not isinstance(max_connections, int) or isinstance(max_connections, bool):
-            raise TypeError(f"max_connections must be an int or None, got {max_connections!r}")
-        if max_connections < 1:
-            raise ValueError(f"max_connections must be 1 or more, or None, got {max_connections}")
-    if idle_timeout is not None:
-        seconds_to_ticks(idle_timeout, what="idle_timeout")
-        if idle_timeout <= 0:
-            raise ValueError(f"idle_timeout must be more than 0 seconds, or None, got {idle_timeout!r}")
-
-
-def _listeners_of(given: socket.socket | Iterable[socket.socket]) -> list[sock]:
-    """The sockets that a caller has made to listen, as ours."""
-    if isinstance(given, socket.socket):
-        given = [given]
-    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
-        raise TypeError(f"a server needs an address or sockets that listen, got {given!r}")
-    listeners = []
-    for listener in given:
-        if not isinstance(listener, socket.socket):
-            raise TypeError(f"a server needs an address or sockets that listen, got {listener!r}")
-        if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise ValueError(f"a server needs sockets that listen; this one does not: {listener!r}")
-        listeners.append(listener if isinstance(listener, sock) else sock(fd=listener.detach()))
-    if not listeners:
-        raise ValueError("a server needs an address or one socket that listens at least, got none")
-    return listeners
+def _serve(listeners: list[sock], handler: Handler, args: tuple[Any, ...], **settings: Any) -> Server:
+    """A server at these listeners; they are closed if it cannot be made."""
+    try:
+        return Server(listeners, handler, args, **settings)
+    except BaseException:
+        close_all(listeners)
+        raise
 
 
 def tcp_server(
@@ -317,12 +315,12 @@ def tcp_server(
     report: called with a line of text, once in 10 s at most, when accepting fails for want of something.
     Returns the Server, which listens already.  Yields only if the host is a name.  Raises as listen_tcp().
     """
-    _check(handler, max_connections, idle_timeout)
+    check_settings(handler, max_connections, idle_timeout)
     if isinstance(address, tuple) and not any(isinstance(part, socket.socket) for part in address):
         listeners = listen_tcp(address, backlog=backlog, reuse_port=reuse_port)
     else:
-        listeners = _listeners_of(address)
-    return Server(
+        listeners = listeners_of(address)
+    return _serve(
         listeners,
         handler,
         args,
@@ -348,16 +346,17 @@ def unix_server(
 
     The socket's file is removed when the server stops, if it is still the server's.
     """
-    _check(handler, max_connections, idle_timeout)
+    check_settings(handler, max_connections, idle_timeout)
     unix_path: str | None = None
     if isinstance(path, (str, os.PathLike)):
-        listeners = [listen_unix(path, backlog=backlog, mode=mode)]
         name_of_file = os.fspath(path)
-        # Absolute: a daemon may change its directory.
-        unix_path = None if name_of_file.startswith("\0") else os.path.abspath(name_of_file)
+        if isinstance(name_of_file, str) and not name_of_file.startswith("\0"):
+            # Absolute: a daemon may change its directory.
+            unix_path = os.path.abspath(name_of_file)
+        listeners = [listen_unix(path, backlog=backlog, mode=mode)]
     else:
-        listeners = _listeners_of(path)
-    return Server(
+        listeners = listeners_of(path)
+    return _serve(
         listeners,
         handler,
         args,

@@ -42,7 +42,8 @@ _yield_slice = scheduler.yield_slice
 
 _live: weakref.WeakSet[CoroSocket] = weakref.WeakSet()
 
-_CONNECTING = (errno.EINPROGRESS, errno.EALREADY)
+# A signal does not stop the kernel from connecting: EINTR means what EINPROGRESS means.
+_CONNECTING = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
 # For what no poller reports, the kernel is asked again after a pause that doubles.
 _FIRST_PAUSE_NS = 1_000_000
 _LONGEST_PAUSE_NS = 50_000_000
@@ -95,12 +96,19 @@ class CoroSocket(socket.socket):
         """Make a socket, or with `fd` (or `fileno`) wrap a descriptor that is one; it is ours from then on.
 
         domain, stype, protocol: -1 asks the descriptor; without one it stands for AF_INET, SOCK_STREAM, 0.
-        Raises OSError as socket(2).
+        Raises OSError as socket(2); the descriptor is the caller's still.
         """
         if fd is None:
             fd = fileno
         super().__init__(domain, stype, protocol, fd)
-        _set_timeout(self, 0.0)
+        try:
+            _set_timeout(self, 0.0)
+        except BaseException:
+            if fd is None:
+                super()._real_close()  # type: ignore[misc]
+            else:
+                super().detach()
+            raise
         self._descriptor = Descriptor(self.fileno())
         self._seconds = None
         self._drains = (
@@ -117,9 +125,9 @@ class CoroSocket(socket.socket):
         _live.discard(self)
         # The poller first: waiters get ClosedError, and the number may be another's a moment later.
         descriptors.close(self._descriptor)
-        super()._real_close()  # type: ignore[misc]
         # Try, so that whoever uses the socket now is told EBADF by the number, which is -1.
         self._descriptor.reset()
+        super()._real_close()  # type: ignore[misc]
 
     def detach(self) -> int:
         """Give the descriptor away, open; the socket is as good as closed.  Waiters get ClosedError."""
@@ -308,6 +316,8 @@ class CoroSocket(socket.socket):
                 return error
             # Linux wants connect() to be called once more after a failure, or the next attempt is refused.
             now = _connect_ex(self, address)
+            while now == errno.EINTR:
+                now = _connect_ex(self, address)
             if error:
                 return error
             if now not in _CONNECTING:
@@ -319,6 +329,11 @@ class CoroSocket(socket.socket):
 def _connect_unix(self: CoroSocket, address: Address) -> int:
     """connect() to a Unix socket; raises BlockingIOError if its backlog is full."""
     error = _connect_ex(self, address)
+    while error == errno.EINTR:
+        # How far it got is seen by asking again.
+        error = _connect_ex(self, address)
+        if error == errno.EISCONN:
+            return 0
     if error == errno.EAGAIN:
         raise BlockingIOError(error, os.strerror(error))
     return error

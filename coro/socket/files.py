@@ -258,7 +258,12 @@ class fd_sock:
 
 def file_sock(file: _HasFileno) -> fd_sock:
     """An fd_sock on a duplicate of a file object's descriptor, such as sys.stdin's; the file stays its owner's."""
-    return fd_sock(os.dup(file.fileno()))
+    fd = os.dup(file.fileno())
+    try:
+        return fd_sock(fd)
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def _identity(fd: int) -> tuple[int, int, int]:
@@ -300,4 +305,8 @@ def _restore_all() -> None:
     _exiting = True
     for one in list(_live):
         if one._owes:
-            _make_blocking(one._descriptor.fd, one._identity)
+            try:
+                _make_blocking(one._descriptor.fd, one._identity)
+            except OSError:
+                # The others are owed theirs all the same.
+                continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from types import SimpleNamespace
 
@@ -9,11 +10,13 @@ from coro.socket.sock import sock
 
 __all__ = [
     "AF",
+    "OUT_OF_RESOURCES",
     "PF",
     "SHUT",
     "SO",
     "SOCK",
     "SOL",
+    "adopt",
     "has_ipv6",
     "make_socket",
     "socketpair",
@@ -23,6 +26,10 @@ __all__ = [
     "udp_sock",
     "unix_sock",
 ]
+
+
+# What these say was missing may be there a moment later, when somebody else has given it back.
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC})
 
 
 def _constants(*prefixes: str) -> SimpleNamespace:
@@ -78,18 +85,40 @@ def unix_sock() -> sock:
 def socketpair(
     domain: int = socket.AF_UNIX, stype: int = socket.SOCK_STREAM, protocol: int = 0
 ) -> tuple[sock, sock]:
-    """Two sockets that are connected to each other."""
+    """Two sockets that are connected to each other.  Raises OSError as socketpair(2)."""
     left, right = socket.socketpair(domain, stype, protocol)
-    return sock(domain, stype, protocol, left.detach()), sock(domain, stype, protocol, right.detach())
+    # Closes what could not be adopted.
+    with left, right:
+        first = adopt(left)
+        try:
+            return first, adopt(right)
+        except BaseException:
+            first.close()
+            raise
+
+
+def adopt(given: socket.socket) -> sock:
+    """A socket of ours in place of one of the standard library's, which is as good as closed then.
+
+    Raises OSError; then the given one is as it was.
+    """
+    ours = sock(given.family, given.type, given.proto, given.fileno())
+    given.detach()
+    return ours
 
 
 def has_ipv6() -> bool:
-    """Whether an IPv6 socket can be made and bound here."""
+    """Whether an IPv6 socket can be made and bound here.
+
+    Raises OSError (EMFILE, ENFILE, ENOBUFS, ENOMEM) when that cannot be found out just now.
+    """
     if not socket.has_ipv6:
         return False
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
             probe.bind(("::1", 0))
-    except OSError:
+    except OSError as error:
+        if error.errno in OUT_OF_RESOURCES:
+            raise
         return False
     return True

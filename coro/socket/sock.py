@@ -48,13 +48,12 @@ class sock(ReceivingSocket, SendingSocket):
         while descriptor.readable and (max == 0 or len(accepted) < max):
             try:
                 fd, address = _accept(self)
+                accepted.append((self._accepted(fd), address))
             except BlockingIOError:
                 descriptor.readable = False
             except OSError:
                 # What was accepted counts; the next call meets the error again if it lasts.
                 break
-            else:
-                accepted.append((self._accepted(fd), address))
         return accepted
 
     def _accepted(self, fd: int) -> Self:

@@ -19,7 +19,7 @@ _MAX_LINE = 4000
 
 
 def health_line(health: Mapping[str, Any]) -> str:
-    """The line of a monitoring plugin: "CRITICAL - loop stalled 6.1s in smtp-in (parse, mx.py:88) | stall=6.1s;1;5 …".
+    """The line of a monitoring plugin: "CRITICAL - loop stalled 6.1s in smtp-in (parse, mx.py:88) | stall=6.1s;1".
 
     Behind the bar stands the performance data, label=value[unit];warn;crit, of every check that has a value.
     Printable, at most 4000 characters.
