@@ -14,7 +14,7 @@ DEBIAN_PACKAGES := telnet netcat-openbsd socat curl tmux
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What mypy checks: those of its folders that exist.
-TYPED := $(wildcard coro examples benchmarks)
+TYPED := $(wildcard coro examples benchmarks pytest_coro.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

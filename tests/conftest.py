@@ -117,4 +117,7 @@ def _coroutine_threads() -> dict[Any, str]:
     all_threads = getattr(coro, "all_threads", None)
     if not all_threads or coro.coro_is_running():
         return {}
-    return {key: repr(thread) for key, thread in list(all_threads.items())}
+    return {
+        key: f"{thread!r}, made at {getattr(thread, 'spawn_line', None)}"
+        for key, thread in list(all_threads.items())
+    }
