@@ -6,11 +6,20 @@ explore() runs a scenario under many schedules, in search of one that fails.
 from __future__ import annotations
 
 from coro.testing.clock import FakeClock
-from coro.testing.explorer import Exploration, NotRepeatable, ScheduleFailed, explore
+from coro.testing.explorer import Exploration, explore
+from coro.testing.failures import (
+    BlockedForReal,
+    BlocksForReal,
+    ChanceInterrupt,
+    InterruptLost,
+    LeftBehind,
+    NeverEnds,
+    NotRepeatable,
+    ScheduleFailed,
+)
 from coro.testing.poller import FakePoller, NothingWillHappen
 from coro.testing.running import fake_time, run
-from coro.testing.stage import BlocksForReal, ChanceInterrupt, LeftBehind, NeverEnds, choose
-from coro.testing.time_limit import BlockedForReal
+from coro.testing.stage import choose
 
 __all__ = [
     "BlockedForReal",
@@ -19,6 +28,7 @@ __all__ = [
     "Exploration",
     "FakeClock",
     "FakePoller",
+    "InterruptLost",
     "LeftBehind",
     "NeverEnds",
     "NotRepeatable",

@@ -17,11 +17,12 @@ from typing import Any
 
 from coro.loop import loop
 from coro.testing.choices import Choices, GivenChoices, SeededChoices, as_text, from_text, walk
+from coro.testing.failures import NotRepeatable, ScheduleFailed
 from coro.testing.stage import Stage, StageOptions
 from coro.testing.time_limit import TimeLimit
 from coro.thread import coro
 
-__all__ = ["Exploration", "NotRepeatable", "ScheduleFailed", "explore"]
+__all__ = ["Exploration", "explore"]
 
 Scenario = Callable[[], object]
 
@@ -31,24 +32,6 @@ _SCHEDULES_PER_CHECK = 500
 _MAX_SHORTENING_RUNS = 400
 # So many of the last steps of a failing schedule are told.
 _STEPS_TOLD = 25
-
-
-class ScheduleFailed(AssertionError):
-    """A schedule of a scenario failed.
-
-    schedule: what explore(…, replay=schedule) runs again: the shortest that was found to fail in the same way.
-    seed: the seed that found it; None if it came from a walk or a replay.
-    trail: the steps of that schedule, a line each.
-    What the scenario itself raised is the cause.
-    """
-
-    schedule: str
-    seed: int | None
-    trail: list[str]
-
-
-class NotRepeatable(Exception):
-    """The same choices led to another course: the scenario depends on something else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 from greenlet import getcurrent
 
-from coro.exceptions import Interrupted
 from coro.hooks import set_exception_notifier
 from coro.loop import loop
 from coro.os_thread.job import Job
@@ -30,20 +29,12 @@ from coro.scheduler import scheduler
 from coro.state import YIELDED, ThreadState
 from coro.testing.chance_poller import ChancePoller, Event
 from coro.testing.choices import Choices
+from coro.testing.failures import BlocksForReal, ChanceInterrupt, InterruptLost, LeftBehind, NeverEnds
 from coro.testing.places import name_of, standing, whereabouts
 from coro.thread import coro
 from coro.timed import timers
 
-__all__ = [
-    "BlocksForReal",
-    "ChanceInterrupt",
-    "InterruptLost",
-    "LeftBehind",
-    "NeverEnds",
-    "Stage",
-    "StageOptions",
-    "choose",
-]
+__all__ = ["Stage", "StageOptions", "choose"]
 
 # The loop polls at least this often, in switches, however busy the threads are.
 _SWITCHES_PER_POLL = 64
@@ -52,26 +43,6 @@ _MAX_JUMPS = 8
 _START_NS = 1_000_000_000
 # When the scenario has ended or failed, what is left gets Shutdown and this much time per turn.
 _DRAIN_STEP_NS = 20_000_000
-
-
-class ChanceInterrupt(Interrupted):
-    """What the explorer interrupts threads with.  One that ends its thread is no failure."""
-
-
-class NeverEnds(Exception):
-    """A schedule took more switches than it may."""
-
-
-class LeftBehind(Exception):
-    """A scenario returned and left timers, or threads that were never started."""
-
-
-class InterruptLost(Exception):
-    """An interrupt was sent to a thread and never raised in it."""
-
-
-class BlocksForReal(Exception):
-    """A thread of a scenario made a call that blocks the loop."""
 
 
 @dataclass(frozen=True, slots=True)

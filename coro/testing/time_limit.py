@@ -16,19 +16,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol, Self
 
+from coro.testing.failures import BlockedForReal
 from coro.testing.places import place_of
 
-__all__ = ["BlockedForReal", "TimeLimit"]
+__all__ = ["TimeLimit"]
 
 # Nothing else uses it; SIGALRM is what test runners use for limits of their own.
 _SIGNAL = signal.SIGVTALRM
-
-
-class BlockedForReal(BaseException):
-    """A schedule did not come to its end within the limit of real time.
-
-    Not an Exception, so that the scenario's own `except Exception` does not catch it.
-    """
 
 
 class _Failing(Protocol):

@@ -21,6 +21,7 @@ from coro.testing import (
     BlockedForReal,
     BlocksForReal,
     ChanceInterrupt,
+    InterruptLost,
     LeftBehind,
     NeverEnds,
     NothingWillHappen,
@@ -30,7 +31,6 @@ from coro.testing import (
     explore,
 )
 from coro.testing.choices import GivenChoices, SeededChoices, as_text, from_text, walk
-from coro.testing.stage import InterruptLost
 
 
 def orders_of(count: int, **options: Any) -> set[tuple[int, ...]]:
