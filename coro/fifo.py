@@ -249,7 +249,7 @@ class fifo:
         Returns whether any item is free now.  In the order of the run queue the latest promise is redeemed last, so
         as long as that thread lives nothing is looked for.
         """
-        if self._last is not None and self._last.dead:
+        if self._items and self._last is not None and self._last.dead:
             # Had the threads run in another order, some could still come for theirs.
             promised = sum(
                 1 for thread in scheduler.ready if thread.resumption is _PROMISE and thread.waiting_on is self

@@ -20,8 +20,6 @@ from coro.scheduler import scheduler
 __all__ = ["fork", "register"]
 
 _registered = False
-# Why this process, a forked child, has no working loop.
-_failure: OSError | None = None
 
 
 def register() -> None:
@@ -35,15 +33,10 @@ def register() -> None:
 def fork() -> int:
     """As os.fork(): 0 in the child, where of all threads only the caller lives; the child's pid in the parent.
 
-    Does not yield.  Raises OSError; in the child too, if the system has no descriptors left for a loop there.
-    After a plain os.fork() it is the child's loop that ends by that error, when the caller first waits.
+    Does not yield.  Raises OSError.  A child that can make no poller, for want of descriptors, can still work and
+    end; its loop ends by that error when the caller first waits.
     """
-    global _failure
-    pid = os.fork()
-    if pid == 0 and _failure is not None:
-        failure, _failure = _failure, None
-        raise failure
-    return pid
+    return os.fork()
 
 
 class _NoPoller:
@@ -112,14 +105,11 @@ def _after_in_child() -> None:
 
 
 def _reopen() -> None:
-    global _failure
     is_main = threading.current_thread() is threading.main_thread()
-    _failure = None
     try:
         loop.reopen()
     except OSError as error:
         # Raised here it would only be printed.
-        _failure = error
         if is_main:
             signal.set_wakeup_fd(-1)
         if loop.poller is not None:

@@ -8,8 +8,10 @@ fit is dropped and counted.
 
 from __future__ import annotations
 
+import os
 import select
 import sys
+import time
 import traceback
 from typing import TextIO
 
@@ -26,51 +28,72 @@ __all__ = [
 
 saved_stderr: TextIO | None = sys.__stderr__
 
-# A pipe that can be written takes this many bytes at least (PIPE_BUF), so a write of that many does not block.
-_PIECE_CHARACTERS = 1000
-# How long a reader that was not behind so far may take.
+# How long a reader may keep a text waiting, if he was not behind before.
 _PATIENCE_MS = 20
-# Texts that were dropped since the last one that was written whole.
+# Texts that were dropped, as a whole or in part, since the last one that was written.
 _dropped = 0
 
 
 def write_stderr(text: str) -> None:
     """Write to the process's real stderr, whatever sys.stderr is now.  A closed one is no error.
 
-    Does not yield, and does not block: if whoever reads stderr does not keep up, the text is dropped, and the next
-    one that gets through says how many were.
+    Does not yield, and does not block for more than 20 ms: if whoever reads stderr does not keep up, the rest of
+    the text is dropped, and the next one that gets through says how many were.  Raises TypeError.
     """
     global _dropped
+    if not isinstance(text, str):
+        raise TypeError(f"write_stderr() needs a str, got {text!r}")
     # With stderr redirected as a whole (a daemon's log file, a test's capture) both are the same stream.
     stream = saved_stderr if saved_stderr is not None else sys.stderr
     if stream is None or stream.closed:
         return
     if _dropped:
-        text = f"coro: {_dropped} messages are lost: nobody read stderr\n{text}"
+        # What was dropped may have ended in the middle of a line.
+        lost = "1 message is" if _dropped == 1 else f"{_dropped} messages are"
+        text = f"\ncoro: {lost} lost: nobody read stderr\n{text}"
     try:
-        for start in range(0, len(text), _PIECE_CHARACTERS):
-            if not _takes_more(stream):
+        try:
+            descriptor = stream.fileno()
+        except (AttributeError, OSError, ValueError):
+            # No descriptor: something of the user's, in memory.
+            stream.write(text)
+            stream.flush()
+        else:
+            stream.flush()
+            data = text.encode(getattr(stream, "encoding", None) or "utf-8", "backslashreplace")
+            if not _pour(descriptor, data):
                 _dropped += 1
                 return
-            stream.write(text[start : start + _PIECE_CHARACTERS])
-            stream.flush()
     except OSError:
         # The terminal is gone: there is nobody left to tell.
         return
     _dropped = 0
 
 
-def _takes_more(stream: TextIO) -> bool:
-    """Whether a small write would not block."""
+def _pour(descriptor: int, data: bytes) -> bool:
+    """Write without waiting long; False if there was no room for all of it."""
+    if not os.isatty(descriptor):
+        return _pour_pieces(descriptor, data)
+    # A terminal has room for some bytes, nobody knows how many: through a description of our own it does not block.
+    own = os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        descriptor = stream.fileno()
-    except (AttributeError, OSError, ValueError):
-        # No descriptor: something of the user's, in memory.
-        return True
+        return _pour_pieces(own, data)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(own)
+
+
+def _pour_pieces(descriptor: int, data: bytes) -> bool:
+    deadline = time.monotonic() + (0 if _dropped else _PATIENCE_MS / 1000)
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
-    # What is broken is reported too: the write then says so.
-    return bool(poll.poll(0 if _dropped else _PATIENCE_MS))
+    while data:
+        # What is broken is reported too: the write then says so.  A pipe that is ready has room for PIPE_BUF bytes.
+        if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
+            return False
+        data = data[os.write(descriptor, data[: select.PIPE_BUF]) :]
+    return True
 
 
 def print_stderr(*values: object) -> None:

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable, Iterable
 
 from coro.clock import seconds_to_ticks
-from coro.socket.make import adopt
 from coro.socket.sock import sock
 
 __all__ = ["Handler", "check_settings", "close_all", "listeners_of"]
@@ -32,7 +31,7 @@ def check_settings(handler: Handler, max_connections: int | None, idle_timeout: 
 def listeners_of(given: socket.socket | Iterable[socket.socket]) -> list[sock]:
     """The sockets that a caller has made to listen, as ours.
 
-    Raises TypeError, ValueError: all is as it was then; OSError: those that had to be replaced are closed then.
+    Raises TypeError, ValueError, OSError: the sockets are still the caller's then.
     """
     if isinstance(given, socket.socket):
         given = [given]
@@ -48,16 +47,21 @@ def listeners_of(given: socket.socket | Iterable[socket.socket]) -> list[sock]:
     if not listeners:
         raise ValueError("a server needs an address or one socket that listens at least, got none")
     ours: list[sock] = []
-    adopted: list[sock] = []
+    made: list[sock] = []
     try:
         for listener in listeners:
             if not isinstance(listener, sock):
-                listener = adopt(listener)
-                adopted.append(listener)
+                listener = sock(listener.family, listener.type, listener.proto, listener.fileno())
+                made.append(listener)
             ours.append(listener)
     except BaseException:
-        close_all(adopted)
+        # The descriptors are still the caller's.
+        for listener in made:
+            listener.detach()
         raise
+    for listener in listeners:
+        if not isinstance(listener, sock):
+            listener.detach()
     return ours
 
 

@@ -21,7 +21,7 @@ def inherited_sockets(name: str | None = None) -> list[sock]:
     name: only those with this FileDescriptorName=.
     The variables are left for other callers; each call wraps the same descriptors anew, so call it once a name.
     Raises ValueError for variables that make no sense, OSError (ENOTSOCK) for a descriptor that is no socket; all
-    of them are then as they were.
+    of them are left open then.
     """
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []

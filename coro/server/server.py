@@ -80,6 +80,8 @@ class Server:
         self.accept_failures = 0
         self._places = None if max_connections is None else semaphore(max_connections)
         self._unix_path = unix_path
+        # A fork keeps the server; the child's end must not remove what others serve at.
+        self._pid = os.getpid()
         if unix_path is not None:
             self._unix_identity = identity_of_bound(unix_path)
         self._next_report = 0
@@ -160,19 +162,24 @@ class Server:
     def _start_accepting(self, listener: sock) -> coro:
         thread = spawn(self._accept_loop, listener, thread_name=f"{self.name} accept")
         # Whatever ends it, also before it ran: a listener that nobody accepts from would keep clients waiting.
-        thread.joiners = [lambda ended: self._close_listener(listener)]
+        thread.joiners = [lambda ended: self._close_listener(listener, is_ours=os.getpid() == self._pid)]
         return thread
 
-    def _close_listener(self, listener: sock) -> None:
-        """Close one of the listeners, and remove the socket's file.  A failure is reported: the rest must go on."""
+    def _close_listener(self, listener: sock, *, is_ours: bool = True) -> None:
+        """Close one of the listeners, and remove the socket's file.  A failure is reported: the rest must go on.
+
+        is_ours: False leaves the file: this process has it from its parent, and its end does not end the server.
+        """
         if listener not in self.listeners:
             return
         self.listeners.remove(listener)
         path, self._unix_path = self._unix_path, None
         try:
-            listener.close()
-            if path is not None:
-                remove_unix_path(path, self._unix_identity)
+            try:
+                listener.close()
+            finally:
+                if path is not None and is_ours:
+                    remove_unix_path(path, self._unix_identity)
         except OSError as error:
             scheduler.hook_failed(f"closing of a listener of server {self.name!r}", error)
 

@@ -11,13 +11,14 @@ fails the same way, until the code is mended.
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from coro.loop import loop
 from coro.testing.choices import Choices, GivenChoices, SeededChoices, as_text, from_text, walk
-from coro.testing.failures import NotRepeatable, ScheduleFailed
+from coro.testing.failures import BlockedForReal, NotRepeatable, ScheduleFailed
 from coro.testing.stage import Stage, StageOptions
 from coro.testing.time_limit import TimeLimit
 from coro.thread import coro
@@ -30,6 +31,7 @@ Scenario = Callable[[], object]
 _SCHEDULES_PER_CHECK = 500
 # How many runs the search for a shorter schedule may take.
 _MAX_SHORTENING_RUNS = 400
+_MAX_SHORTENING_S = 20.0
 # So many of the last steps of a failing schedule are told.
 _STEPS_TOLD = 25
 
@@ -74,13 +76,14 @@ def explore(
     deviations: for a walk: how many choices may differ from what the runtime does by itself; None for any number.
     interrupts: how many times in a schedule a thread is interrupted with ChanceInterrupt, at any switch.
     victims: which threads may be, a function of a thread; None for all but the one that runs the scenario.
-    replay: a schedule that ScheduleFailed named: runs only that.
+    replay: a schedule that ScheduleFailed named: runs only that, once.
     descriptors: False has no real descriptors, which is faster.
     max_switches: a schedule that has taken so many has failed: it never ends.
     time_limit: real seconds that one schedule may take before it counts as blocked; the report says where.
 
     Time stands still while threads run and jumps when all of them wait.  in_os_thread() makes its calls at any
     moment, in the loop's own OS thread; time.sleep() in a thread is refused.
+    Ctrl-C raises KeyboardInterrupt.  coro.set_exit() in a scenario fails its schedule, by SystemExit.
     Returns what was tried.  Raises RuntimeError when a loop is running, ValueError or TypeError for options that
     make no sense.
     """
@@ -90,7 +93,7 @@ def explore(
     with TimeLimit(time_limit) as limit:
         explorer.limit = limit
         if replay is not None:
-            return explorer.search(iter([GivenChoices(from_text(replay))]), 1)
+            return explorer.replay(GivenChoices(from_text(replay)))
         if exhaustive:
             return explorer.search(walk(deviations), schedules)
         return explorer.search((SeededChoices(seed + number) for number in range(schedules)), schedules, seed)
@@ -119,6 +122,13 @@ class _Explorer:
             count += 1
         return Exploration(count, switches, complete=seed is None)
 
+    def replay(self, choices: GivenChoices) -> Exploration:
+        """Run one schedule, once."""
+        stage = self._play(choices, traced=True)
+        if stage.failure is not None:
+            raise _failed(stage, stage.failure, "a given schedule", as_text(choices.taken)) from stage.failure
+        return Exploration(1, stage.switches, complete=False)
+
     def _play(self, choices: Choices, *, traced: bool = False) -> Stage:
         stage = Stage(choices, self._options, traced=traced)
         # The collector runs finalisers when it likes, which no choice would determine.
@@ -131,6 +141,8 @@ class _Explorer:
         finally:
             if was_enabled:
                 gc.enable()
+        if self.limit.interrupted:
+            raise KeyboardInterrupt
         return stage
 
     def _check_repeatable(self, choices: Choices) -> None:
@@ -156,17 +168,20 @@ class _Explorer:
         found = list(stage.choices.taken)
         shortest, runs = self._shorten(found, failure)
         last = self._play(GivenChoices(shortest), traced=True)
-        text = as_text(shortest)
-        error = ScheduleFailed(_failure_text(last, failure, text, seed, len(found), runs))
-        error.schedule = text
+        origin = "a walk" if seed is None else f"seed {seed}"
+        origin += f" after {len(found)} choices, shortened in {runs} runs"
+        error = _failed(last, failure, origin, as_text(shortest))
         error.seed = seed
-        error.trail = last.trail
         raise error from (last.failure or failure)
 
     def _shorten(self, found: list[int], failure: BaseException) -> tuple[list[int], int]:
         """Make the schedule simpler as far as it still fails; returns it and how many runs that took."""
         taken = _without_trailing_zeros(found)
         runs = 0
+        if isinstance(failure, BlockedForReal):
+            # Each run that fails the same way takes the whole limit of time.
+            return taken, runs
+        give_up = time.monotonic() + _MAX_SHORTENING_S
 
         def fails(candidate: list[int]) -> list[int] | None:
             nonlocal runs
@@ -178,10 +193,10 @@ class _Explorer:
 
         for simpler in (_zeroed, _removed, _lowered):
             size = max(1, len(taken) // 2) if simpler is _zeroed else 1
-            while runs < _MAX_SHORTENING_RUNS:
+            while runs < _MAX_SHORTENING_RUNS and time.monotonic() < give_up:
                 changed = False
                 place = 0
-                while place < len(taken) and runs < _MAX_SHORTENING_RUNS:
+                while place < len(taken) and runs < _MAX_SHORTENING_RUNS and time.monotonic() < give_up:
                     if any(taken[place : place + size]):
                         shorter = fails(simpler(taken, place, size))
                         if shorter is not None and _weight(shorter) < _weight(taken):
@@ -217,18 +232,22 @@ def _without_trailing_zeros(taken: list[int]) -> list[int]:
     return taken[:end]
 
 
-def _failure_text(last: Stage, failure: BaseException, text: str, seed: int | None, choices: int, runs: int) -> str:
-    origin = "a given schedule" if seed is None else f"seed {seed}"
+def _failed(last: Stage, failure: BaseException, origin: str, text: str) -> ScheduleFailed:
+    """The error that tells of a failing schedule; `last` has run it with its steps noted."""
     lines = [
         f"a schedule fails: {type(failure).__name__}: {failure}",
-        f"found by {origin} after {choices} choices, shortened in {runs} runs; run it again with replay={text!r}",
+        f"found by {origin}; run it again with replay={text!r}",
     ]
     if last.failure is None:
         lines.append("run again it did not fail: the scenario depends on something besides the schedule")
     told = last.trail[-_STEPS_TOLD:]
     lines.append(f"its last {len(told)} steps:" if len(told) < len(last.trail) else "its steps:")
     lines += [f"  {step}" for step in told]
-    return "\n".join(lines)
+    error = ScheduleFailed("\n".join(lines))
+    error.schedule = text
+    error.seed = None
+    error.trail = last.trail
+    return error
 
 
 def _check(

@@ -12,6 +12,7 @@ thread, at a moment that is chosen.
 
 from __future__ import annotations
 
+import _thread
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,8 +42,10 @@ _SWITCHES_PER_POLL = 64
 # How often in one schedule time may go by while threads could run.
 _MAX_JUMPS = 8
 _START_NS = 1_000_000_000
+# No OS thread has this number.
+_NO_OS_THREAD = -1
 # When the scenario has ended or failed, what is left gets Shutdown and this much time per turn.
-_DRAIN_STEP_NS = 20_000_000
+_DRAIN_STEP_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +129,12 @@ class Stage:
         self._poller: ChancePoller | None = None
 
     def play(self, scenario: Callable[[], object]) -> None:
-        """Run the scenario to its end; `failure` says how that was.  Raises KeyboardInterrupt and SystemExit."""
+        """Run the scenario to its end; `failure` says how that was.  Raises KeyboardInterrupt."""
         with self._in_charge():
             try:
                 run(self._perform, scenario)
                 self._check_interrupts()
-            except (KeyboardInterrupt, SystemExit):
+            except KeyboardInterrupt:
                 raise
             except BaseException as error:
                 self._note(error)
@@ -154,7 +157,7 @@ class Stage:
         loop.poller_factory = self._make_poller
         scheduler.popleft = self.next_thread
         OSThreadPool._submit = self._submitted()  # type: ignore[method-assign,assignment]
-        time.sleep = self._refuse_sleep  # type: ignore[assignment]
+        time.sleep = self._sleep_instead_of(former_sleep)  # type: ignore[assignment]
         former_stage, _stage = _stage, self
         try:
             yield
@@ -181,10 +184,18 @@ class Stage:
 
         return submit
 
-    def _refuse_sleep(self, seconds: float) -> None:
-        if getattr(getcurrent(), "thread", None) is None or self._is_over:
-            return
-        raise BlocksForReal(f"time.sleep({seconds}) blocks every thread: coro.sleep_relative() lets the others run")
+    def _sleep_instead_of(self, real_sleep: Callable[[float], None]) -> Callable[[float], None]:
+        own = _thread.get_ident()
+
+        def sleep(seconds: float) -> None:
+            if _thread.get_ident() != own:
+                real_sleep(seconds)
+            elif getattr(getcurrent(), "thread", None) is not None and not self._is_over:
+                raise BlocksForReal(
+                    f"time.sleep({seconds}) blocks every thread: coro.sleep_relative() lets the others run"
+                )
+
+        return sleep
 
     # -- the scenario's thread
 
@@ -197,13 +208,12 @@ class Stage:
 
     def _await_the_others(self) -> None:
         me = scheduler.current_thread()
-        for thread in list(scheduler.all_threads.values()):
-            if thread is me or thread.dead:
-                continue
-            if not thread.started and not thread.scheduled:
-                raise LeftBehind(f"{thread!r} was never started")
-            assert isinstance(thread, coro)
-            thread.join()
+        while others := [thread for thread in scheduler.all_threads.values() if thread is not me]:
+            waiting_for = next((thread for thread in others if thread.started or thread.scheduled), None)
+            if waiting_for is None:
+                raise LeftBehind(f"{others[0]!r} was never started")
+            assert isinstance(waiting_for, coro)
+            waiting_for.join()
         pending = timers.pending()
         if pending:
             raise LeftBehind(f"{len(pending)} timers are still armed: {[timer[2:] for timer in pending[:3]]}")
@@ -363,10 +373,12 @@ class Stage:
         else:
             job.begun = True
             was_over, self._is_over = self._is_over, True
+            ident, scheduler.os_thread_ident = scheduler.os_thread_ident, _NO_OS_THREAD
             try:
-                # It may sleep: that is what OS threads are for.
+                # It may sleep: that is what OS threads are for.  What only the loop's may do is refused.
                 job.run()
             finally:
+                scheduler.os_thread_ident = ident
                 self._is_over = was_over
 
     def whereabouts(self) -> str:

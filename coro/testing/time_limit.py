@@ -23,6 +23,9 @@ __all__ = ["TimeLimit"]
 
 # Nothing else uses it; SIGALRM is what test runners use for limits of their own.
 _SIGNAL = signal.SIGVTALRM
+# What a wait of an OS thread can be given.
+_LONGEST_WAIT_S = 3600.0
+_PACKAGE = __name__.partition(".")[0] + "."
 
 
 class _Failing(Protocol):
@@ -42,10 +45,17 @@ class TimeLimit:
         self._closed = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="time limit of explore()", daemon=True)
         self._former: Any = None
+        self._former_sigint: Any = None
+        # Whether Ctrl-C was typed.
+        self.interrupted = False
 
     def __enter__(self) -> Self:
         if self._is_main:
             self._former = signal.signal(_SIGNAL, self._expired)
+            self._former_sigint = signal.getsignal(signal.SIGINT)
+            if self._former_sigint is signal.default_int_handler:
+                # The loops would take it as a wish to exit.
+                signal.signal(signal.SIGINT, self._interrupt)
         self._watcher.start()
         return self
 
@@ -54,6 +64,7 @@ class TimeLimit:
         self._watcher.join()
         if self._is_main:
             signal.signal(_SIGNAL, self._former)
+            signal.signal(signal.SIGINT, self._former_sigint)
 
     @contextmanager
     def watching(self, watched: _Failing) -> Iterator[None]:
@@ -64,25 +75,42 @@ class TimeLimit:
             yield
         finally:
             self._watched = None
+            if not self._is_main:
+                # One that was sent at the last moment must not go off later.
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), None)
 
     def _watch(self) -> None:
-        while not self._closed.wait(self._seconds / 4):
+        while not self._closed.wait(min(self._seconds / 4, _LONGEST_WAIT_S)):
             if self._watched is not None and time.monotonic() > self._deadline:
-                self._deadline = time.monotonic() + self._seconds
                 if self._is_main:
                     signal.pthread_kill(self._ident, _SIGNAL)
                 else:
+                    self._deadline = time.monotonic() + self._seconds
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(
                         ctypes.c_ulong(self._ident), ctypes.py_object(BlockedForReal)
                     )
 
     def _expired(self, signum: int, frame: FrameType | None) -> None:
         watched = self._watched
-        if watched is None:
+        if watched is None or time.monotonic() <= self._deadline:
+            # It has ended meanwhile.
             return
+        self._deadline = time.monotonic() + self._seconds
         error = BlockedForReal(
             f"a schedule has not ended after {self._seconds} s of real time: it blocks, or never yields, "
             f"{place_of(frame)}"
         )
         watched.fail(error)
+        raise error
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        """Ctrl-C ends the exploration: at once in the scenario's own code, else with the schedule."""
+        self.interrupted = True
+        error = KeyboardInterrupt()
+        if self._watched is not None:
+            self._watched.fail(error)
+            module = "" if frame is None else str(frame.f_globals.get("__name__", ""))
+            if module.startswith(_PACKAGE):
+                # Raised inside the runtime it could leave that in disorder.
+                return
         raise error

@@ -102,8 +102,24 @@ def test_reader_that_does_not_read_does_not_stop_the_process() -> None:
     """
     done = run_script(script)
     assert done.returncode == 0, done.stderr
-    first, second, third, *_ = done.stdout.splitlines()
+    first, empty, second, third, *_ = done.stdout.splitlines()
     assert first == "True True False"
+    assert empty == ""
     assert second.startswith("coro: 2")
     assert second.endswith(" messages are lost: nobody read stderr")
     assert third == "again"
+
+
+def test_terminal_that_nobody_reads_does_not_stop_the_process() -> None:
+    script = """
+        import os, pty, time
+        master, slave = pty.openpty()
+        os.dup2(slave, 2)
+        import coro
+        begin = time.monotonic()
+        for number in range(100):
+            coro.write_stderr(f"{number} " + "x" * 2000 + "\\n")
+        print(time.monotonic() - begin < 10, os.get_blocking(2))
+    """
+    done = run_script(script)
+    assert done.stdout == "True True\n", done.stderr

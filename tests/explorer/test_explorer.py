@@ -1,6 +1,7 @@
 """explore(): what it tries, what it finds, what it says of it, and that it leaves nothing behind."""
 
 import itertools
+import math
 import os
 import random
 import signal
@@ -398,6 +399,101 @@ def test_threads_are_waited_for_when_the_scenario_returns() -> None:
     explored = explore(lambda: coro.spawn(late), schedules=10)
     assert explored.schedules == 10
     assert len(ended) >= 10
+
+
+def test_a_thread_that_is_spawned_last_of_all_is_waited_for_as_well() -> None:
+    def scenario() -> None:
+        event = coro.event()
+
+        def late() -> None:
+            coro.yield_slice()
+            coro.spawn(event.wait, thread_name="the latest")
+
+        coro.spawn(late)
+
+    error = failure_of(scenario)
+    assert isinstance(error.__cause__, NothingWillHappen)
+    assert "'the latest' (waits: event)" in str(error)
+    explore(lambda: coro.spawn(coro.spawn, coro.sleep_relative, 1), schedules=20)
+
+
+def test_set_exit_fails_the_schedule() -> None:
+    assert isinstance(failure_of(lambda: coro.set_exit(0)).__cause__, SystemExit)
+
+
+def test_ctrl_c_ends_the_exploration() -> None:
+    runs = itertools.count()
+
+    def scenario() -> None:
+        if next(runs) == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+        coro.yield_slice()
+
+    with pytest.raises(KeyboardInterrupt):
+        explore(scenario, schedules=1000)
+    assert next(runs) < 30
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_replay_runs_once() -> None:
+    runs: list[int] = []
+
+    def scenario() -> None:
+        runs.append(1)
+        assert choose(10) != 3
+
+    schedule = failure_of(scenario).schedule
+    runs.clear()
+    failure_of(scenario, replay=schedule)
+    assert len(runs) == 1
+    explored = explore(scenario, replay="4")
+    assert len(runs) == 2
+    assert not explored.complete
+
+
+def test_other_os_threads_sleep_as_they_do() -> None:
+    over = threading.Event()
+    slept: list[float] = []
+
+    def sleep() -> None:
+        while not over.is_set():
+            begin = time.monotonic()
+            time.sleep(0.02)
+            slept.append(time.monotonic() - begin)
+
+    other = threading.Thread(target=sleep)
+    other.start()
+    try:
+        explore(lambda: coro.spawn(coro.sleep_relative, 1), schedules=300)
+    finally:
+        over.set()
+        other.join()
+    assert min(slept) >= 0.02
+
+
+def test_what_only_the_loop_may_do_is_refused_in_an_os_thread() -> None:
+    error = failure_of(lambda: coro.in_os_thread(lambda: coro.spawn(int)))
+    assert isinstance(error.__cause__, coro.YieldFromMain)
+
+
+def test_there_may_be_no_limit_of_time() -> None:
+    assert explore(int, schedules=3, time_limit=math.inf).schedules == 3
+
+
+def test_a_blocked_schedule_is_not_run_again_and_again() -> None:
+    runs: list[int] = []
+
+    def scenario() -> None:
+        for _ in range(5):
+            coro.spawn(int)
+        runs.append(choose(3))
+        coro.yield_slice()
+        while True:
+            pass
+
+    failure_of(scenario, time_limit=0.2)
+    # Once to find it, once more to tell its steps.
+    assert len(runs) == 2
 
 
 def test_an_interrupt_that_is_not_raised_is_lost() -> None:

@@ -9,7 +9,8 @@ nobody's affair, the call is made again; anything else is raised in the thread t
     loop=...    the loop cannot go on: it ends, and event_loop() or run() raises it
     second      made only after another call has failed
     implicit    made by a `with` statement, so not seen by who reads the source
-    never       of SIGALRM in the main OS thread, which is checked before: cannot fail
+    never       cannot fail: a question that is answered with no, or a handler of SIGALRM in the main OS thread,
+                which is checked before
     own         no scenario comes here: there is a test of its own
 """
 
@@ -58,6 +59,9 @@ FAILURES = {
     "os.write": f"EAGAIN EPIPE EIO ENOSPC EDQUOT ENOMEM EBADF {SHORT}",
     "os.writev": f"EAGAIN EPIPE ECONNRESET EIO ENOSPC EBADF {SHORT}",
     "os.sendfile": f"EAGAIN EPIPE ECONNRESET EIO ENOMEM EINVAL EBADF {SHORT}",
+    "os.isatty": "",
+    "os.ttyname": "EBADF ENOTTY ENODEV",
+    "os.open": "EACCES EMFILE ENFILE ENOMEM ENXIO EIO",
     "os.close": "EINTR EIO ENOSPC EDQUOT",
     "os.fstat": "ENOMEM EOVERFLOW EBADF",
     "os.get_blocking": "EBADF ENOMEM",
@@ -202,7 +206,12 @@ coro.socket.sock
     sock.accept sock._accept nobody=* server=EMFILE,ENFILE,ENOBUFS,ENOMEM caller=EBADF,EINVAL
     sock.accept_many sock._accept nobody=*
 coro.stderr
-    _takes_more select.poll own
+    _pour os.close own
+    _pour os.isatty never
+    _pour os.open own
+    _pour os.ttyname own
+    _pour_pieces os.write own
+    _pour_pieces select.poll own
     write_stderr file.flush own
     write_stderr file.write own
 coro.timeouts

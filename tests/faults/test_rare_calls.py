@@ -1,6 +1,7 @@
 """Calls that no scenario comes by: those that are made after a failure, and some that need a place of their own."""
 
 import os
+import pty
 from collections.abc import Callable
 
 import pytest
@@ -122,17 +123,27 @@ def stderr_fails(call: str) -> Callable[[Shim, pytest.MonkeyPatch], None]:
     return check
 
 
-def poll_of_stderr_fails(shim: Shim, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The report is lost, and nobody is disturbed."""
-    receiver, sender = os.pipe()
-    with open(receiver, "rb") as reader, open(sender, "w") as writer, monkeypatch.context() as during:
-        during.setattr("coro.stderr.saved_stderr", writer)
-        shim.arm(Fault(("coro.stderr", "_takes_more", "select.poll"), "ENOMEM"))
-        stderr.write_stderr("lost")
-        assert shim.hits
-        shim.disarm()
-        stderr.write_stderr("seen")
-        assert reader.read1(100) == b"seen"
+def pouring_fails(function: str, call: str) -> Callable[[Shim, pytest.MonkeyPatch], None]:
+    """A report to a terminal is lost, or cut short, and nobody is disturbed."""
+
+    def check(shim: Shim, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = open_descriptors()
+        master, slave = pty.openpty()
+        with open(master, "rb", buffering=0), open(slave, "w") as terminal, monkeypatch.context() as during:
+            during.setattr("coro.stderr.saved_stderr", terminal)
+            for what in ROWS["coro.stderr", function, call].outcomes:
+                shim.arm(Fault(("coro.stderr", function, call), what))
+                stderr.write_stderr("a report\n")
+                assert shim.hits, what
+                shim.disarm()
+            stderr.write_stderr("the last\n")
+            # A terminal may hand out a line at a time.
+            seen = b""
+            while b"the last" not in seen:
+                seen += os.read(master, 1000)
+        assert open_descriptors() == before
+
+    return check
 
 
 def close_of_the_wakeup_fails(shim: Shim, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +161,11 @@ OWN: dict[Site, Callable[..., None]] = {
     ("coro.forking", "fork", "os.fork"): fork_fails,
     ("coro.forking", "_reopen", "signal.set_wakeup_fd"): wakeup_fd_of_a_child_fails,
     ("coro.os_thread.pool", "OSThreadPool._start_afresh", "_thread.allocate_lock"): lock_of_a_pool_fails,
-    ("coro.stderr", "_takes_more", "select.poll"): poll_of_stderr_fails,
+    ("coro.stderr", "_pour", "os.close"): pouring_fails("_pour", "os.close"),
+    ("coro.stderr", "_pour", "os.open"): pouring_fails("_pour", "os.open"),
+    ("coro.stderr", "_pour", "os.ttyname"): pouring_fails("_pour", "os.ttyname"),
+    ("coro.stderr", "_pour_pieces", "os.write"): pouring_fails("_pour_pieces", "os.write"),
+    ("coro.stderr", "_pour_pieces", "select.poll"): pouring_fails("_pour_pieces", "select.poll"),
     ("coro.stderr", "write_stderr", "file.write"): stderr_fails("file.write"),
     ("coro.stderr", "write_stderr", "file.flush"): stderr_fails("file.flush"),
     ("coro.wakeup", "Wakeup.close", "os.close"): close_of_the_wakeup_fails,
