@@ -21,6 +21,7 @@ __all__ = ["hour"]
 REQUESTS = 100 * 3600
 CLIENTS = 100
 ROUNDS = 10
+SETTLE_S = 0.5
 # Of a hundred requests: how many are of each kind.
 KINDS = (
     ("echo", 60),
@@ -90,6 +91,8 @@ class Daemon:
                 group.spawn(self.client)
             group.spawn(self.engineers)
             group.spawn(self.processes)
+        # The daemon's ends of the last connections and sessions end too.
+        coro.sleep_relative(SETTLE_S)
 
     def client(self) -> None:
         connection = self.connect()
