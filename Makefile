@@ -92,7 +92,7 @@ bench-quick: $(BENCH) ## time coro against gevent and uvloop, as ratios
 bench-console: $(RUNTIME) ## what the console costs: idle, beside 10 000 threads, `coro check`
 	$(BIN)/python -m benchmarks.console idle load check
 
-soak: $(DEV) ## threads, timers, connections and schedules by the million: what is left (about half an hour)
+soak: $(DEV) ## threads, timers, connections and schedules by the million: what is left (about ten minutes)
 	$(BIN)/python -m tests.soak --write docs/soak.md
 
 demo: $(RUNTIME) ## the worms arena: a daemon with hundreds of threads, and its console

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -28,7 +29,7 @@ def schedules(scale: float, report: Report) -> Outcome:
     # Another seed at each run: a soak that repeats itself finds nothing new.
     seed = FIRST_SEED + int(time.time())
     for number, (name, scenario, options, share) in enumerate(scenarios):
-        count = max(1, round(total * share))
+        count = math.ceil(total * share)
         try:
             explored = explore(scenario, schedules=count, seed=seed, **options)
         except ScheduleFailed as failure:
