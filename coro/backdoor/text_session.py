@@ -273,8 +273,9 @@ class TextSession:
     def _show_prompt(self) -> None:
         """A stall is over, and the sentinel's prompt the last that was shown: show ours.  Does not yield."""
         asked = self.prompt.asked
-        if not self.session.shows_stall or asked is None or len(self._lines) or self.connection.backlog:
-            # What was typed meanwhile runs first, and then there is a prompt.
+        if not self.session.shows_stall or asked is None or self.connection.backlog or not self._lines.poppers:
+            # What was typed meanwhile runs first, and then there is a prompt.  A line that is on its way to the
+            # evaluator is not counted any more; then nobody waits for one.
             return
         self.session.shows_stall = False
         self._tell(f"\nthe loop turns again\n{asked}")

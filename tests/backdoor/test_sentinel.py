@@ -1,9 +1,12 @@
 """The sentinel: a daemon whose loop is stuck still answers, by the OS thread that watches it."""
 
+import fcntl
 import json
 import random
 import signal
 import socket
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -729,14 +732,21 @@ def test_a_prompt_that_a_stall_has_overwritten_is_shown_again(victim: Victim) ->
         assert read_until(block, b">>> ").endswith(b"0\n1\n>>> ")
 
 
+def bytes_on_their_way(sock: socket.socket) -> int:
+    """How much of what was sent over a Unix socket the peer has not read; SIOCOUTQ has the number of TIOCOUTQ."""
+    left = fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(left, sys.byteorder)
+
+
 def test_a_prompt_is_not_shown_twice_after_what_was_typed_in_the_stall(victim: Victim) -> None:
     with victim.daemon.connect() as sock:
         read_until(sock, b">>> ")
         victim.hold()
         read_until(sock, b"stalled> ")
         sock.sendall(b"6 * 7\n")
+        wait_until(lambda: bytes_on_their_way(sock) == 0)
         with victim.daemon.rpc() as rpc:
-            # Who came later is served after: then the line has been read.
+            # Whoever is answered now is answered in a later round.
             result(rpc, "check")
         victim.release()
         assert read_until(sock, b">>> ") == b"42\n>>> "
