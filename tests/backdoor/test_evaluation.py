@@ -797,6 +797,16 @@ def test_interrupt_that_escapes_the_inner_guard_ends_in_the_session() -> None:
     assert prompt.value("1") == "1"
 
 
+def _is_of_a_time_limit(frame: FrameType) -> bool:
+    """Say whether the handler of a test's time limit is at work: it is to have its say."""
+    caller: FrameType | None = frame
+    while caller is not None:
+        if caller.f_globals.get("__name__") == "pytest_timeout":
+            return True
+        caller = caller.f_back
+    return False
+
+
 class AtOpcode:
     """Raises in the n-th bytecode that runs while the evaluator says that it may."""
 
@@ -805,8 +815,7 @@ class AtOpcode:
         self.left = n
 
     def trace(self, frame: FrameType, event: str, argument: object) -> Any:
-        if frame.f_globals.get("__name__") == "pytest_timeout":
-            # The handler of a test's time limit is to have its say.
+        if event == "call" and _is_of_a_time_limit(frame):
             return None
         frame.f_trace_opcodes = True
         if event == "opcode" and self.evaluator.code_is_running:
@@ -826,7 +835,9 @@ def test_interrupt_at_any_bytecode_ends_in_the_session(text: str) -> None:
         former_trace, stdout = sys.gettrace(), sys.stdout
         n, left = 0, 0
         while left <= 0:
-            n += 1
+            # Every one of the first thousand; then, since a run costs as much as it has bytecodes, fewer of
+            # the thousands that format a traceback.
+            n += 1 + n // 1000
             compiled = prompt.compile(text)
             at = AtOpcode(evaluator, n)
             # Python 3.12 looks only now whether anybody wants opcodes.
@@ -837,6 +848,7 @@ def test_interrupt_at_any_bytecode_ends_in_the_session(text: str) -> None:
             finally:
                 sys.settrace(former_trace)
             left = at.left
+            assert n < 100_000, f"{text!r} runs {n} bytecodes and more"
             assert not evaluator.code_is_running
             assert evaluator.thread is None
             assert sys.stdout is stdout
