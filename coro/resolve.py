@@ -29,6 +29,10 @@ T = TypeVar("T")
 # (family, type, protocol, canonical name, address), as of socket.getaddrinfo().
 AddressInfo = tuple[Any, Any, int, str, Any]
 
+# Looks up what is not numeric, in place of the system's own function: `coro.dns` puts its own here, if it is
+# asked to.  It may yield, and raises as resolve(); called in the loop's OS thread only.
+lookup_hook: Callable[..., list[AddressInfo]] | None = None
+
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 _NUMERIC_NAMES = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 
@@ -54,6 +58,8 @@ def resolve(
         # With these flags nobody is asked: no file, no server.
         return _getaddrinfo(host, port, family, type, proto, flags | _NUMERIC)
     except socket.gaierror:
+        if lookup_hook is not None and scheduler.in_loop_os_thread():
+            return lookup_hook(host, port, family, type, proto, flags)
         return _look_up(_getaddrinfo, host, port, family, type, proto, flags)
 
 
