@@ -46,7 +46,7 @@ def test_pop_waits_for_an_item() -> None:
     assert sorted(item for _, item in waiters.outcomes) == [1, 2]
 
 
-@pytest.mark.parametrize("item", [None, False, 0, (), [], Ellipsis, object()], ids=repr)
+@pytest.mark.parametrize("item", [None, False, 0, (), [], Ellipsis, object()], ids=lambda item: str(item)[:7])
 @in_loop
 def test_any_object_is_an_item(item: Any) -> None:
     items, waiters = fifo(), Waiters()
