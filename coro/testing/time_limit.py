@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -81,11 +82,14 @@ class TimeLimit:
 
     def _watch(self) -> None:
         while not self._closed.wait(min(self._seconds / 4, _LONGEST_WAIT_S)):
-            if self._watched is not None and time.monotonic() > self._deadline:
+            watched = self._watched
+            if watched is not None and time.monotonic() > self._deadline:
                 if self._is_main:
                     signal.pthread_kill(self._ident, _SIGNAL)
                 else:
                     self._deadline = time.monotonic() + self._seconds
+                    # The place is known here; what is raised over there can carry no message.
+                    watched.fail(self._blocked(sys._current_frames().get(self._ident)))
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(
                         ctypes.c_ulong(self._ident), ctypes.py_object(BlockedForReal)
                     )
@@ -96,12 +100,15 @@ class TimeLimit:
             # It has ended meanwhile.
             return
         self._deadline = time.monotonic() + self._seconds
-        error = BlockedForReal(
+        error = self._blocked(frame)
+        watched.fail(error)
+        raise error
+
+    def _blocked(self, frame: FrameType | None) -> BlockedForReal:
+        return BlockedForReal(
             f"a schedule has not ended after {self._seconds} s of real time: it blocks, or never yields, "
             f"{place_of(frame)}"
         )
-        watched.fail(error)
-        raise error
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
         """Ctrl-C ends the exploration: at once in the scenario's own code, else with the schedule."""

@@ -346,6 +346,7 @@ def test_a_spinning_thread_is_found_from_another_os_thread() -> None:
     other.start()
     other.join(30)
     assert isinstance(errors[0].__cause__, BlockedForReal)
+    assert "in test_a_spinning_thread_is_found_from_another_os_thread.<locals>.spin" in str(errors[0])
 
 
 @pytest.mark.parametrize("failing", ["random", "clock", "former run"])
