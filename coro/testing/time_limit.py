@@ -29,6 +29,10 @@ _LONGEST_WAIT_S = 3600.0
 _PACKAGE = __name__.partition(".")[0] + "."
 
 
+class _TakenBack(BaseException):
+    """Raised in this very OS thread in place of what was sent to it too late."""
+
+
 class _Failing(Protocol):
     def fail(self, error: BaseException) -> None:
         """Take note."""
@@ -43,6 +47,10 @@ class TimeLimit:
         self._ident = threading.get_ident()
         self._watched: _Failing | None = None
         self._deadline = 0.0
+        # Whether BlockedForReal was sent to an OS thread other than the main one; the lock keeps it from being sent
+        # to one that has just gone on.
+        self._sent = False
+        self._lock = threading.Lock()
         self._closed = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="time limit of explore()", daemon=True)
         self._former: Any = None
@@ -75,10 +83,33 @@ class TimeLimit:
         try:
             yield
         finally:
+            self._stop_watching()
+
+    def _stop_watching(self) -> None:
+        if self._is_main:
             self._watched = None
-            if not self._is_main:
-                # One that was sent at the last moment must not go off later.
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), None)
+            return
+        while self._watched is not None or self._sent:
+            try:
+                with self._lock:
+                    self._watched = None
+                if self._sent:
+                    self._take_back()
+            except _TakenBack:
+                self._sent = False
+            except BlockedForReal:
+                # Sent before the block ended, raised only here: its watched one knows already.
+                continue
+
+    def _take_back(self) -> None:
+        """What was sent and not yet raised must not be raised later: it is replaced by what _stop_watching() expects.
+
+        Replaced by nothing it would leave Python 3.11 with the mark that something is to be raised in some thread.
+        With that mark every call of a traced function waits for ever.
+        """
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._ident), ctypes.py_object(_TakenBack))
+        while True:
+            pass
 
     def _watch(self) -> None:
         while not self._closed.wait(min(self._seconds / 4, _LONGEST_WAIT_S)):
@@ -87,12 +118,19 @@ class TimeLimit:
                 if self._is_main:
                     signal.pthread_kill(self._ident, _SIGNAL)
                 else:
-                    self._deadline = time.monotonic() + self._seconds
-                    # The place is known here; what is raised over there can carry no message.
-                    watched.fail(self._blocked(sys._current_frames().get(self._ident)))
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(self._ident), ctypes.py_object(BlockedForReal)
-                    )
+                    self._send(watched)
+
+    def _send(self, watched: _Failing) -> None:
+        """Raise BlockedForReal in the watched OS thread, which is not the main one."""
+        with self._lock:
+            if self._watched is watched:
+                self._deadline = time.monotonic() + self._seconds
+                # The place is known here; what is raised over there can carry no message.
+                watched.fail(self._blocked(sys._current_frames().get(self._ident)))
+                self._sent = True
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._ident), ctypes.py_object(BlockedForReal)
+                )
 
     def _expired(self, signum: int, frame: FrameType | None) -> None:
         watched = self._watched

@@ -6,6 +6,8 @@ import os
 import random
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -347,6 +349,42 @@ def test_a_spinning_thread_is_found_from_another_os_thread() -> None:
     other.join(30)
     assert isinstance(errors[0].__cause__, BlockedForReal)
     assert "in test_a_spinning_thread_is_found_from_another_os_thread.<locals>.spin" in str(errors[0])
+
+
+TRACED_AFTER_EXPLORING = """
+import sys, threading, time
+from coro.testing import ScheduleFailed, explore
+
+def spin():
+    while time.monotonic() < end:
+        pass
+
+def elsewhere():
+    explore(lambda: None)
+    for _ in range(20):
+        try:
+            explore(spin, time_limit=0.02)
+        except ScheduleFailed:
+            pass
+
+end = time.monotonic() + 100
+other = threading.Thread(target=elsewhere)
+other.start()
+other.join()
+
+def function():
+    return 7
+
+sys.settrace(lambda frame, event, argument: None)
+print(function())
+"""
+
+
+def test_traced_code_runs_after_an_exploration_in_another_os_thread() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", TRACED_AFTER_EXPLORING], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("7\n", "", 0)
 
 
 @pytest.mark.parametrize("failing", ["random", "clock", "former run"])
