@@ -43,6 +43,17 @@ def _require_tool(name: str) -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def signals_are_not_ignored() -> Iterator[None]:
+    """Have Ctrl-C mean what it means in a terminal: what a shell runs in the background ignores it."""
+    ignored = [number for number in (signal.SIGINT, signal.SIGQUIT) if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def runtime_directory_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Have daemons put their sockets, and clients look for them, where no real daemon is."""
     former = os.environ.get("CORO_RUNTIME_DIRECTORY")
