@@ -272,17 +272,17 @@ def test_only_a_part_of_a_giant_dictionary_is_searched() -> None:
         "\n" * 65_000,
     ],
 )
-def test_long_text_takes_no_time(text: str) -> None:
+def test_long_text_is_looked_at_in_linear_time(text: str) -> None:
     names = {f"name_{n:06}": n for n in range(100_000)}
 
     took = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.thread_time()
         complete(text, len(text), names, vars(builtins))
-        took.append(time.perf_counter() - began)
+        took.append(time.thread_time() - began)
 
-    # 5 ms for the search; reading the text and sorting come on top, and this machine has other work.
-    assert min(took) < 0.02
+    # 5 ms for the search, and as much for reading the text; quadratic time is seconds.
+    assert min(took) < 0.5
 
 
 def test_long_and_odd_names_are_not_offered() -> None:
