@@ -3,7 +3,10 @@
 The loop runs in a greenlet of its own, and switches here whenever something is to be chosen.
 """
 
+import gc
+import sys
 from collections.abc import Callable
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 from hypothesis import HealthCheck, settings
@@ -12,18 +15,18 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import coro
 from coro.scheduler import scheduler
-from coro.testing import ChanceInterrupt
-from coro.testing.stage import Stage, StageOptions
-from tests.explorer.model import Model, is_quiet, run_step
+from coro.testing.stage import Stage, StageOptions, choose
+from tests.explorer.model import Model, end, run_step
+from tests.explorer.scaling import scaled
 
-__all__ = ["SETTINGS", "machine_for"]
+__all__ = ["MAX_OPTIONS", "SETTINGS", "ModelMachine", "machine_for"]
 
 WORKERS = 4
 MAX_OPERATIONS = 8
 MAX_OPTIONS = 8
 
 SETTINGS = settings(
-    max_examples=60,
+    max_examples=scaled(60),
     stateful_step_count=50,
     deadline=None,
     derandomize=True,
@@ -33,15 +36,20 @@ SETTINGS = settings(
 
 
 class _Driver:
-    """The greenlet of the test, and whoever waits for its answer."""
+    """The greenlet of the test, and whoever waits for its answer.
+
+    is_asked_what: whether the question is what a thread is to do, and not who is to run or what else may happen.
+    """
 
     def __init__(self) -> None:
         self._greenlet = getcurrent()
         self.asking: greenlet | None = None
+        self.is_asked_what = False
 
-    def ask(self, options: int) -> int:
+    def ask(self, options: int, *, what: bool = False) -> int:
         """Called on the loop's side: hand control to the test; returns its answer."""
         self.asking = getcurrent()
+        self.is_asked_what = what
         return int(self._greenlet.switch(options))
 
 
@@ -54,10 +62,63 @@ class _AskedChoices:
         self._driver = driver
 
     def choose(self, options: int) -> int:
-        choice = self._driver.ask(options) % options
+        # The model's own choices come by choose(), those of the stage do not.
+        is_the_models = sys._getframe(1).f_code is choose.__code__
+        choice = self._driver.ask(options, what=is_the_models) % options
         self.taken.append(choice)
         self.widths.append(options)
         return choice
+
+
+class ModelMachine(RuleBasedStateMachine):
+    """What all machines share; a subclass says what the threads are, and has the rules.
+
+    model: made in the loop, which may have to choose something first; None until then.
+    is_over: whether the threads are to come to their end.
+    """
+
+    def __init__(self, options: StageOptions) -> None:
+        super().__init__()
+        self.is_over = False
+        self.model: Model | None = None
+        self.driver = _Driver()
+        self.stage = Stage(_AskedChoices(self.driver), options)
+        # The collector runs finalisers when it likes, which no choice would determine.
+        self._collects = gc.isenabled()
+        gc.disable()
+        self._loop = greenlet(lambda: self.stage.play(self.perform))
+        self._loop.switch()
+
+    def perform(self) -> None:
+        """Run in the loop: make the model and its threads, ask the driver until it is over, and end them."""
+        raise NotImplementedError
+
+    def go_on_with(self, answer: int) -> None:
+        """Let the loop go on to the next question.  Raises what has failed there."""
+        if not self._loop.dead:
+            assert self.driver.asking is not None
+            self.driver.asking.switch(answer)
+        if self.stage.failure is not None:
+            raise self.stage.failure
+
+    @invariant()
+    def holds(self) -> None:
+        if self.model is not None and self.stage.failure is None:
+            self.model.check()
+
+    def teardown(self) -> None:
+        self.is_over = True
+        failure: BaseException | None = None
+        while not self._loop.dead:
+            try:
+                self.go_on_with(0)
+            except BaseException as error:
+                # To its end all the same: the clock, the poller and the notifier are the loop's until then.
+                failure = error
+        if self._collects:
+            gc.enable()
+        if failure is not None:
+            raise failure
 
 
 class _Worker:
@@ -102,54 +163,27 @@ class _Worker:
             scheduler.wake(self.thread)
 
 
-class PrimitiveMachine(RuleBasedStateMachine):
-    """The rules; a subclass has the model."""
+class PrimitiveMachine(ModelMachine):
+    """Workers that use one primitive; a subclass has the model."""
 
     make_model: Callable[[], Model]
 
     def __init__(self) -> None:
-        super().__init__()
-        self.is_over = False
         self.workers: list[_Worker] = []
-        self.model: Model | None = None
-        self._driver = _Driver()
-        options = StageOptions(interrupts=3, victims=self._is_victim, descriptors=False)
-        self.stage = Stage(_AskedChoices(self._driver), options)
-        self._loop = greenlet(lambda: self.stage.play(self._scenario))
-        self._loop.switch()
+        super().__init__(StageOptions(interrupts=3, victims=self._is_victim, descriptors=False))
 
     def _is_victim(self, thread: coro.coro) -> bool:
         return any(worker.thread is thread and not worker.is_idle for worker in self.workers)
 
-    def _scenario(self) -> None:
+    def perform(self) -> None:
         self.model = type(self).make_model()
         self.workers = [_Worker(self.model, number) for number in range(WORKERS)]
         while not self.is_over:
             coro.sleep_relative(3600)
-            self._driver.ask(0)
+            self.driver.ask(0)
         for worker in self.workers:
             worker.dismiss()
-        self._end()
-
-    def _end(self) -> None:
-        assert self.model is not None
-        while alive := [worker.thread for worker in self.workers if not worker.thread.dead]:
-            coro.sleep_relative(3600)
-            if not is_quiet():
-                continue
-            for thread in alive:
-                assert thread.dead or self.model.may_wait(thread), f"{thread!r} waits for ever"
-            for thread in alive:
-                if not thread.dead:
-                    thread.raise_exception(ChanceInterrupt())
-        self.model.at_end()
-
-    def _go_on(self, answer: int) -> None:
-        if not self._loop.dead:
-            assert self._driver.asking is not None
-            self._driver.asking.switch(answer)
-        if self.stage.failure is not None:
-            raise self.stage.failure
+        end(self.model, [worker.thread for worker in self.workers])
 
     @rule(worker=st.integers(0, WORKERS - 1), order=st.integers(0, MAX_OPERATIONS - 1))
     def tell(self, worker: int, order: int) -> None:
@@ -159,21 +193,12 @@ class PrimitiveMachine(RuleBasedStateMachine):
 
     @rule(answer=st.integers(0, MAX_OPTIONS - 1))
     def go_on(self, answer: int) -> None:
-        self._go_on(answer)
-
-    @invariant()
-    def holds(self) -> None:
-        if self.model is not None:
-            self.model.check()
-
-    def teardown(self) -> None:
-        self.is_over = True
-        while not self._loop.dead:
-            self._go_on(0)
+        self.go_on_with(answer)
 
 
 def machine_for(name: str, make_model: Callable[[], Model]) -> type[PrimitiveMachine]:
     """The state machine of one primitive."""
-    machine = type(f"{name} machine", (PrimitiveMachine,), {"make_model": staticmethod(make_model)})
+    machine: Any = type(f"{name} machine", (PrimitiveMachine,), {"make_model": staticmethod(make_model)})
     machine.TestCase.settings = SETTINGS
-    return machine
+    made: type[PrimitiveMachine] = machine
+    return made

@@ -21,6 +21,7 @@ from coro.testing import choose
 from tests.explorer.services_tools import Fault, Knock, Knocks, hear, is_own_interrupt, pause
 
 __all__ = [
+    "Nest",
     "calls_in_frames",
     "equal_deadlines",
     "groups_in_frames",
@@ -51,7 +52,7 @@ class _Frame:
         return self.shield is not None and not self.shield.lifted
 
 
-class _Nest:
+class Nest:
     """A thread in a nest of frames.
 
     frames: those that it is in, the outermost first.
@@ -86,8 +87,11 @@ class _Nest:
                 self.leaf()
 
     def enter(self, depth: int) -> None:
-        kind = self.kinds[choose(len(self.kinds))]
-        seconds = _SECONDS[choose(len(_SECONDS))]
+        """Do some steps in some frame."""
+        self.enter_frame(depth, self.kinds[choose(len(self.kinds))], _SECONDS[choose(len(_SECONDS))])
+
+    def enter_frame(self, depth: int, kind: str, seconds: int) -> None:
+        """Do steps in a frame of this kind, and assert that what leaves it may leave it."""
         frame = _Frame(scheduler.clock() + seconds * coro.ticks_per_sec)
         before = list(self.frames)
 
@@ -124,6 +128,8 @@ class _Nest:
             frame.shield = coro.shielded(seconds)
             with frame.shield:
                 inside()
+            is_protected = any(outer.protects for outer in self.frames)
+            assert is_protected or not coro.current().interrupts, "a shield's end has not raised what waited"
         else:
             frame.is_group = True
             frame.deadline = FOREVER_TICKS
@@ -139,8 +145,12 @@ class _Nest:
 
     def leaf(self) -> None:
         acts = (self.sleep, scheduler.yield_slice, self.take, self.map, self.parallel, self.in_os_thread)
+        self.do(acts[choose(len(acts) if self.calls else 3)])
+
+    def do(self, act: Callable[[], object]) -> None:
+        """Do something that waits, and assert that what interrupts it may do so."""
         try:
-            acts[choose(len(acts) if self.calls else 3)]()
+            act()
         except coro.Interrupted as interrupt:
             self.check_interrupt(interrupt)
             raise
@@ -207,7 +217,7 @@ class _Nest:
 
 
 def _program(kinds: Sequence[str], *, calls: bool = False) -> None:
-    nest = _Nest(kinds, calls=calls)
+    nest = Nest(kinds, calls=calls)
     with hear():
         thread = coro.spawn(nest.program, thread_name="nest")
         pushed = 0

@@ -9,10 +9,10 @@ from coro.scheduler import scheduler
 from coro.testing import choose
 from tests.explorer.services_tools import Fault, Knock, Knocks, hear, is_parked, pause, wait_for_ever
 
-__all__ = ["join_and_timeout_at_once", "joining", "joining_one"]
+__all__ = ["JoiningScene", "join_and_timeout_at_once", "joining", "joining_one"]
 
 
-class _Joining:
+class JoiningScene:
     """Threads that end in some way, and others that wait for that.
 
     outcomes: what each target has come to: its value, or what it raised.
@@ -29,19 +29,20 @@ class _Joining:
     def target(self, number: int) -> int:
         me = coro.current()
         try:
-            pause()
-            if choose(2):
-                self.outcomes[me] = Fault(number)
-                raise self.outcomes[me]  # type: ignore[misc]
-            self.outcomes[me] = number
-            return number
-        except Knock as knock:
-            self.outcomes[me] = knock
-            self.knocks.receive(knock)
+            self.work(number)
+        except (Fault, coro.Interrupted) as error:
+            self.outcomes[me] = error
+            if isinstance(error, Knock):
+                self.knocks.receive(error)
             raise
-        except coro.Interrupted as interrupt:
-            self.outcomes[me] = interrupt
-            raise
+        self.outcomes[me] = number
+        return number
+
+    def work(self, number: int) -> None:
+        """What a target does."""
+        pause()
+        if choose(2):
+            raise Fault(number)
 
     def joiner(self) -> None:
         try:
@@ -81,6 +82,15 @@ class _Joining:
                 f"{target!r} has returned {self.outcomes[target]!r}, got {value!r}"
             )
 
+    def check(self, heard: list[BaseException]) -> None:
+        """Assert that each failure was told: once to the notifier, or to who has joined."""
+        for target in self.targets:
+            error = target.error
+            if isinstance(error, Fault):
+                notified = sum(1 for one in heard if one is error)
+                assert notified <= 1, "one failure was notified twice"
+                assert notified or id(error) in self.received, f"nobody has heard of {error!r}"
+
     def disturb(self) -> None:
         for _ in range(choose(3)):
             everybody = self.joiners + self.targets
@@ -97,7 +107,7 @@ class _Joining:
 
 def joining() -> None:
     """One or two threads end by a value, a failure or an interrupt; up to three join them; a stranger disturbs."""
-    scene = _Joining()
+    scene = JoiningScene()
     with hear() as heard:
         scene.targets = [
             coro.spawn(scene.target, number, thread_name=f"target {number}") for number in range(1 + choose(2))
@@ -107,12 +117,7 @@ def joining() -> None:
         ]
         coro.spawn(scene.disturb, thread_name="stranger")
     scene.knocks.check(excused=lambda thread: thread in scene.targets)
-    for target in scene.targets:
-        error = target.error
-        if isinstance(error, Fault):
-            notified = sum(1 for one in heard if one is error)
-            assert notified <= 1, "one failure was notified twice"
-            assert notified or id(error) in scene.received, f"nobody has heard of {error!r}"
+    scene.check(heard)
 
 
 def joining_one() -> None:

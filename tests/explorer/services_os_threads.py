@@ -7,19 +7,19 @@ from coro.os_thread import OSThreadPool
 from coro.testing import ChanceInterrupt, choose
 from tests.explorer.services_tools import Fault, Knock, Knocks, hear, is_parked, pause
 
-__all__ = ["call_left", "calls_in_os_threads", "scheduled_from_os_thread"]
+__all__ = ["Calls", "call_left", "calls_in_os_threads", "scheduled_from_os_thread"]
 
 
-class _Calls:
+class Calls:
     """What the callers wanted, what was called, and what they got.
 
     called: how often each number was called.  received: the numbers whose callers got the failure.
     left: the numbers whose callers were interrupted.  unmade: those of them that had not been called by then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, knocks: Knocks) -> None:
         self.pool = OSThreadPool(2, name="explored")
-        self.knocks = Knocks()
+        self.knocks = knocks
         self.called: dict[int, int] = {}
         self.failures: dict[int, Fault] = {}
         self.received: set[int] = set()
@@ -78,7 +78,7 @@ class _Calls:
 
 def calls_in_os_threads() -> None:
     """One to three threads make calls in OS threads, with and without a timeout; strangers disturb them."""
-    scene = _Calls()
+    scene = Calls(Knocks())
     with hear() as heard, scene.pool:
         callers = [
             coro.spawn(scene.caller, 10 * number, thread_name=f"caller {number}") for number in range(1 + choose(3))
@@ -99,7 +99,7 @@ def calls_in_os_threads() -> None:
 
 def call_left() -> None:
     """The smallest: a call that fails, whose caller is interrupted before, while and after it is made."""
-    scene = _Calls()
+    scene = Calls(Knocks())
     with hear() as heard, scene.pool:
 
         def caller() -> None:

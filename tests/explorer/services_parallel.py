@@ -10,14 +10,29 @@ from coro.parallel import FAILURE, SUCCESS
 from coro.testing import ChanceInterrupt, choose
 from tests.explorer.services_tools import Fault, Knock, Knocks, hear, is_parked, pause
 
-__all__ = ["parallel", "parallel_knocked", "parallel_pair"]
+__all__ = ["Failures", "parallel", "parallel_knocked", "parallel_pair", "run_parallel"]
+
+
+class Failures:
+    """The failures on purpose, and those of them that came to a caller."""
+
+    def __init__(self) -> None:
+        self.raised: list[BaseException] = []
+        self.received: list[BaseException] = []
+
+    def check(self, heard: list[BaseException]) -> None:
+        """Assert that each came once: to a caller, or to the notifier."""
+        for error in self.raised:
+            told = [one for one in (*self.received, *heard) if one is error]
+            assert len(told) == 1, f"{error!r} was told {len(told)} times"
 
 
 class _Parallel:
     """The functions of one in_parallel(), and how each of them ended."""
 
-    def __init__(self, count: int, depth: int) -> None:
+    def __init__(self, count: int, depth: int, failures: Failures) -> None:
         self.depth = depth
+        self.failures = failures
         # How each function has ended; its index is missing while it runs, or if it never ran.
         self.ends: dict[int, tuple[str, Any]] = {}
         self.running: set[int] = set()
@@ -44,11 +59,12 @@ class _Parallel:
         act = choose(4 if self.depth else 3)
         pause()
         if act == 1:
-            raise Fault(index)
+            self.failures.raised.append(Fault(index))
+            raise self.failures.raised[-1]
         if act == 2:
             pause()
         elif act == 3:
-            run_parallel(self.depth - 1)
+            run_parallel(self.depth - 1, self.failures)
         return index * 10
 
     def run(self) -> None:
@@ -76,20 +92,23 @@ class _Parallel:
                 assert self.ends[index] == (SUCCESS, result)
             elif index in self.ends and not isinstance(self.ends[index][1], coro.Interrupted):
                 assert self.ends[index][1] is result[1]
+                self.failures.received.append(result[1])
             else:
                 assert isinstance(result[1], coro.Interrupted)
         assert any(status == FAILURE for status, _ in error.result_list)
 
 
-def run_parallel(depth: int) -> None:
+def run_parallel(depth: int, failures: Failures) -> None:
     """Call in_parallel() for one to three functions, some of which may do the same, `depth` levels deep."""
-    _Parallel(1 + choose(3), depth).run()
+    _Parallel(1 + choose(3), depth, failures).run()
 
 
 def parallel() -> None:
     """Nested calls of in_parallel() whose functions return, fail and are interrupted, as is the caller."""
-    with hear():
-        coro.spawn(run_parallel, 1, thread_name="caller")
+    failures = Failures()
+    with hear() as heard:
+        coro.spawn(run_parallel, 1, failures, thread_name="caller")
+    failures.check(heard)
 
 
 def parallel_pair() -> None:
@@ -119,7 +138,7 @@ def parallel_knocked() -> None:
 
     def caller() -> None:
         try:
-            run_parallel(0)
+            run_parallel(0, Failures())
         except Knock as knock:
             knocks.receive(knock)
         knocks.drain()

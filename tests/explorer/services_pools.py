@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import coro
 from coro.testing import choose
 from tests.explorer.services_tools import Fault, hear, is_parked, pause
 
-__all__ = ["maps", "pool_closed_while_waiting", "pool_of_one", "pools"]
+__all__ = ["PoolScene", "maps", "pool_closed_while_waiting", "pool_of_one", "pools"]
 
 
-class _Pools:
+class PoolScene:
     """A pool, its clients, and what became of their jobs.
 
     began, running: the numbers of the jobs that were begun, and of those that have not ended.
@@ -28,6 +28,7 @@ class _Pools:
         self.failures: list[Fault] = []
         self.received: set[int] = set()
         self.excused: set[int] = set()
+        self.asking: dict[int, coro.coro] = {}
         self.is_closed = False
         self.has_interrupted = False
         self._next_number = 0
@@ -42,45 +43,66 @@ class _Pools:
         self.running.add(number)
         assert len(self.running) <= self.pool.size and len(self.pool) <= self.pool.size, self.pool
         try:
-            pause()
-            if choose(3) == 2:
-                self.failures.append(Fault(number))
-                raise self.failures[-1]
+            self.work(number)
             return -number
         except coro.Interrupted:
             self.has_interrupted = True
             # A clean-up that takes its time, and may fail.
             coro.sleep_relative(1)
             if choose(3) == 2:
-                self.failures.append(Fault(number))
-                raise self.failures[-1] from None
+                self.fail(number)
             raise
         finally:
             self.running.remove(number)
 
+    def work(self, number: int) -> None:
+        """What a job does."""
+        pause()
+        if choose(3) == 2:
+            self.fail(number)
+
+    def fail(self, number: int) -> None:
+        self.failures.append(Fault(number))
+        raise self.failures[-1]
+
     def client(self, acts: Sequence[str]) -> None:
         for _ in range(1 + choose(2)):
             pause()
-            act = getattr(self, acts[choose(len(acts))])
-            try:
-                act()
-            except Fault as fault:
-                assert fault in self.failures
-                assert id(fault) not in self.received, f"{fault!r} came twice"
-                self.received.add(id(fault))
-            except coro.DeadCoroutine:
-                assert self.has_interrupted or self.is_closed, "nobody has ended a call"
-            except RuntimeError:
-                assert self.is_closed, f"{self.pool!r} is open, and refuses"
+            self.do(getattr(self, acts[choose(len(acts))]))
+
+    def do(self, act: Callable[[], object]) -> None:
+        """Use the pool; what it raises must be what it may raise now."""
+        try:
+            act()
+        except Fault as fault:
+            assert fault in self.failures
+            assert id(fault) not in self.received, f"{fault!r} came twice"
+            self.received.add(id(fault))
+        except coro.DeadCoroutine:
+            assert self.has_interrupted or self.is_closed, "nobody has ended a call"
+        except RuntimeError:
+            assert self.is_closed, f"{self.pool!r} is open, and refuses"
+
+    def ask(self, spawn: Callable[..., coro.coro]) -> tuple[int, coro.coro]:
+        """Have the pool run a job; it must be this thread's turn.  The job's number, and its thread."""
+        me, number = coro.current(), self.number()
+        ahead = list(self.asking)
+        self.asking[number] = me
+        try:
+            thread = spawn(self.job, number, thread_name=f"job {number}")
+        finally:
+            del self.asking[number]
+        # Who was granted a place at the same time may run later.
+        overtaken = [one for one in ahead if one in self.asking and not self.asking[one].scheduled]
+        assert not overtaken, f"{me!r} was served before jobs {overtaken}"
+        assert thread in self.pool.threads
+        return number, thread
 
     def spawn(self) -> None:
-        number = self.number()
-        thread = self.pool.spawn(self.job, number, thread_name=f"job {number}")
-        assert thread in self.pool.threads
+        self.ask(self.pool.spawn)
 
     def submit(self) -> None:
-        number = self.number()
-        thread = self.pool.submit(self.job, number, thread_name=f"job {number}")
+        number, thread = self.ask(self.pool.submit)
         try:
             assert thread.result() == -number
         except coro.Interrupted:
@@ -154,7 +176,7 @@ class _Pools:
             assert coro.current().switches == before, f"{pool!r} is empty, and makes wait"
 
 
-def _use(scene: _Pools, clients: int, acts: Sequence[str]) -> None:
+def _use(scene: PoolScene, clients: int, acts: Sequence[str]) -> None:
     # When a pool is closed under a map() one of whose calls has failed, that the pool is closed comes second.
     with hear(RuntimeError) as heard:
         threads = [coro.spawn(scene.client, acts, thread_name=f"client {number}") for number in range(clients)]
@@ -169,12 +191,12 @@ def _use(scene: _Pools, clients: int, acts: Sequence[str]) -> None:
 def pools() -> None:
     """One to three clients use a pool of one or two threads in all ways; one may close it."""
     acts = ("spawn", "submit", "map", "imap", "close", "shut_down")
-    _use(_Pools(1 + choose(2)), 1 + choose(3), acts)
+    _use(PoolScene(1 + choose(2)), 1 + choose(3), acts)
 
 
 def maps() -> None:
     """One or two clients have a pool of one or two threads call a function for each of many items."""
-    _use(_Pools(2 - choose(2)), 1 + choose(2), ("map", "imap"))
+    _use(PoolScene(2 - choose(2)), 1 + choose(2), ("map", "imap"))
 
 
 def pool_of_one() -> None:

@@ -10,22 +10,25 @@ from contextlib import contextmanager
 from typing import Any
 
 import coro
+from coro.clock import FOREVER_TICKS
 from coro.socket.base import _live
 from coro.testing import ChanceInterrupt, choose
 from tests.explorer.services_tools import Fault, hear, pause
 
-__all__ = ["is_no_acceptor", "server_at_its_cap", "server_stopped", "servers"]
+__all__ = ["Serving", "folder_for_sockets", "is_no_acceptor", "server_at_its_cap", "server_stopped", "servers"]
 
 # So much time goes by only if the schedule makes it jump; then connections may be left that could not clean up yet.
 _GRACE_S = 5
 
 
-class _Serving:
+class Serving:
     """A server that echoes, and its clients.
 
     handled: how many connections its handler was called with.  active: how many of them it is at.
     shut_down, interrupted: how many of them were ended by Shutdown, and by other interrupts.
     cut_off: how many stop() said that it had to shut down.
+    owns_path: whether no other server has been started at its path since.
+    cut_at: when a stop() will have shut down what was left, in ticks.
     is_stopping, has_cut: whether the server, or an interrupt, may have ended a connection that a client still used.
     """
 
@@ -37,6 +40,8 @@ class _Serving:
         self.shut_down = self.interrupted = self.cut_off = 0
         self.connections: list[coro.sock] = []
         self.is_stopping = False
+        self.owns_path = True
+        self.cut_at = FOREVER_TICKS
         self.has_cut = idle_timeout is not None
         self.server = coro.unix_server(
             path, self.handle, max_connections=max_connections, idle_timeout=idle_timeout, name="server"
@@ -85,6 +90,7 @@ class _Serving:
         """Stop the server, and see that it has stopped."""
         self.is_stopping = True
         began = coro.get_now()
+        self.cut_at = min(self.cut_at, began + int(drain * coro.ticks_per_sec))
         self.cut_off = self.server.stop(drain, _GRACE_S)
         if coro.get_now() - began < _GRACE_S * coro.ticks_per_sec:
             assert not self.server.connections, f"{self.server!r} has stopped, and has connections"
@@ -94,7 +100,7 @@ class _Serving:
     def check_stopped(self) -> None:
         assert not self.server.listeners
         assert all(listener.fileno() < 0 for listener in self.listeners), "a listener was left open"
-        assert not os.path.exists(self.path), "the socket's file is left"
+        assert not (self.owns_path and os.path.exists(self.path)), "the socket's file is left"
 
     def at_end(self) -> None:
         """Assert what holds when all threads have ended."""
@@ -111,7 +117,7 @@ class _Serving:
 
 
 @contextmanager
-def _folder() -> Iterator[str]:
+def folder_for_sockets() -> Iterator[str]:
     """A directory for a socket; at the end every socket that was made meanwhile is closed.
 
     Asserts that there was none to close, unless the block fails.
@@ -132,8 +138,8 @@ def is_no_acceptor(thread: coro.coro) -> bool:
 
 
 def _serve(max_connections: int | None, idle_timeout: float | None, clients: int, drain: float) -> None:
-    with _folder() as folder:
-        scene = _Serving(f"{folder}/s", max_connections, idle_timeout)
+    with folder_for_sockets() as folder:
+        scene = Serving(f"{folder}/s", max_connections, idle_timeout)
         with hear() as heard:
             callers = [coro.spawn(scene.client, thread_name=f"client {number}") for number in range(clients)]
             pause()
@@ -161,8 +167,8 @@ def servers() -> None:
 
 def server_at_its_cap() -> None:
     """Two clients call at a server that handles one connection at a time; each is served, in the end."""
-    with _folder() as folder:
-        scene = _Serving(f"{folder}/s", 1, None)
+    with folder_for_sockets() as folder:
+        scene = Serving(f"{folder}/s", 1, None)
         answers: list[bytes] = []
 
         def client(number: int) -> None:
@@ -183,8 +189,8 @@ def server_at_its_cap() -> None:
 
 def server_stopped() -> None:
     """A server is stopped while a client asks: the client is answered, or its connection ends; nobody waits."""
-    with _folder() as folder:
-        scene = _Serving(f"{folder}/s", None, None)
+    with folder_for_sockets() as folder:
+        scene = Serving(f"{folder}/s", None, None)
         ends: list[str] = []
 
         def client() -> None:

@@ -12,17 +12,31 @@ import coro
 from coro.testing import ChanceInterrupt, choose
 from tests.explorer.services_tools import Knock, Knocks, hear, pause
 
-__all__ = ["closed_while_waiting", "echo", "large_piece", "lines", "second_reader", "streams", "waits_by_number"]
+__all__ = [
+    "READS",
+    "WRITES",
+    "Stream",
+    "closed_while_waiting",
+    "echo",
+    "large_piece",
+    "lines",
+    "pair",
+    "second_reader",
+    "streams",
+    "waits_by_number",
+]
 
 T = TypeVar("T")
 
 # What the kernel makes of the least size: a message larger than that needs several sends.
 _SMALL_BUFFER = 1
 _LONG = 9000
+# How many ways to read Stream.read() knows, and to write Stream.write().
+READS, WRITES = 5, 3
 
 
 @contextmanager
-def _pair() -> Iterator[tuple[coro.sock, coro.sock]]:
+def pair() -> Iterator[tuple[coro.sock, coro.sock]]:
     """Two connected sockets with buffers as small as there are; closed at the end."""
     left, right = coro.socketpair()
     with left, right:
@@ -37,7 +51,7 @@ def _pattern(start: int, size: int) -> bytes:
     return bytes((at * 7 + at // 251) & 0xFF for at in range(start, start + size))
 
 
-class _Stream:
+class Stream:
     """One direction of a connection, and how far each side has come, in bytes.
 
     sent: what the kernel has taken.  received: what came out, and was as it must be.
@@ -69,20 +83,13 @@ class _Stream:
         except coro.Interrupted as interrupt:
             self.take(interrupt)
 
-    def send_piece(self, size: int) -> None:
+    def send_piece(self, size: int, kind: int | None = None) -> None:
+        """Send so many bytes, going on where an interrupt stopped it; kind: how, None to choose each time."""
         end = self.sent + size
         while self.sent < end:
             piece = _pattern(self.sent, end - self.sent)
             try:
-                kind = choose(3)
-                if kind == 0:
-                    coro.with_timeout(1, self.source.sendall, piece)
-                elif kind == 1:
-                    self.source.settimeout(1)
-                    assert self.source.send(piece) == len(piece)
-                else:
-                    self.source.settimeout(None)
-                    self.source.writev([piece[:3], piece[3:]])
+                self.write(piece, choose(WRITES) if kind is None else kind)
             except (coro.Interrupted, builtins.TimeoutError) as error:
                 # An interrupt that a timeout turned into its error: who raised it first knows how far it got.
                 cause: Any = error.__cause__ if isinstance(error, coro.TimeoutError) else error
@@ -90,6 +97,16 @@ class _Stream:
                 self.take(error)
             else:
                 self.sent = end
+
+    def write(self, piece: bytes, kind: int) -> None:
+        if kind == 0:
+            coro.with_timeout(1, self.source.sendall, piece)
+        elif kind == 1:
+            self.source.settimeout(1)
+            assert self.source.send(piece) == len(piece)
+        else:
+            self.source.settimeout(None)
+            self.source.writev([piece[:3], piece[3:]])
 
     def take(self, error: BaseException) -> None:
         """Note an interrupt, and go on; raises what is none that may come."""
@@ -100,22 +117,23 @@ class _Stream:
 
     def receive(self) -> None:
         """Read to the end of the stream, in any way that loses nothing when it is interrupted."""
-        while True:
-            try:
-                data = self.read()
-            except (coro.Interrupted, builtins.TimeoutError) as error:
-                cause: Any = error.__cause__ if isinstance(error, coro.TimeoutError) else error
-                self.check(getattr(cause, "partial_bytes", b""))
-                self.take(error)
-                continue
-            self.check(data)
-            if not data:
-                break
+        while self.receive_piece():
             self.doze()
         self.knocks.drain()
 
-    def read(self) -> bytes:
-        kind = choose(5)
+    def receive_piece(self, kind: int | None = None) -> bool:
+        """Read once, and check what came; False at the end of the stream.  kind: how, None to choose."""
+        try:
+            data = self.read(choose(READS) if kind is None else kind)
+        except (coro.Interrupted, builtins.TimeoutError) as error:
+            cause: Any = error.__cause__ if isinstance(error, coro.TimeoutError) else error
+            self.check(getattr(cause, "partial_bytes", b""))
+            self.take(error)
+            return True
+        self.check(data)
+        return bool(data)
+
+    def read(self, kind: int) -> bytes:
         if kind == 0:
             return self.reader.flush() or self.target.recv(4000)
         if kind == 1:
@@ -146,10 +164,10 @@ class _Stream:
 def streams() -> None:
     """Both directions of a connection, with timeouts; a stranger interrupts senders and receivers."""
     knocks = Knocks()
-    with hear(), _pair() as (left, right):
-        flows = [_Stream(left, right, knocks)]
+    with hear(), pair() as (left, right):
+        flows = [Stream(left, right, knocks)]
         if choose(2):
-            flows.append(_Stream(right, left, knocks))
+            flows.append(Stream(right, left, knocks))
         threads = [coro.spawn(flow.send, thread_name="sender") for flow in flows]
         threads += [coro.spawn(flow.receive, thread_name="receiver") for flow in flows]
         for _ in range(choose(4)):
@@ -164,7 +182,7 @@ def streams() -> None:
 
 def echo() -> None:
     """A client sends lines and waits for each to come back; the server ends when the client does."""
-    with _pair() as (left, right):
+    with pair() as (left, right):
 
         def serve() -> None:
             while data := right.recv(100):
@@ -187,7 +205,7 @@ def echo() -> None:
 def large_piece() -> None:
     """A piece that is larger than all buffers is sent while the other side reads."""
     received = 0
-    with _pair() as (left, right):
+    with pair() as (left, right):
 
         def write() -> None:
             left.sendall(bytes(3 * _LONG))
@@ -208,7 +226,7 @@ def lines() -> None:
     wanted = [b"one\n", b"two two\n", b"three three three\n", b"the rest"]
     text = b"".join(wanted)
     got: list[bytes] = []
-    with _pair() as (left, right):
+    with pair() as (left, right):
         reader = coro.sock_stream(right)
 
         def write() -> None:
@@ -254,7 +272,7 @@ def waits_by_number() -> None:
     """One thread waits for a descriptor by its number, or asks its socket, while another sends over the same."""
     wanted = b"abcdefgh"
     got: list[bytes] = []
-    with _pair() as (left, right):
+    with pair() as (left, right):
 
         def wait() -> None:
             kind = choose(4)
@@ -295,7 +313,7 @@ def waits_by_number() -> None:
 def closed_while_waiting() -> None:
     """A socket is closed while one thread waits to read, another to write: both learn of it, as does the peer."""
     ends: list[str] = []
-    with _pair() as (left, right):
+    with pair() as (left, right):
 
         def wait(name: str, operation: Any, *arguments: Any) -> None:
             before = coro.current().switches
@@ -330,7 +348,7 @@ def second_reader() -> None:
     """Two threads read from one socket: who comes second while the other waits is refused, nothing is lost."""
     got: list[bytes] = []
     refused: list[coro.coro] = []
-    with _pair() as (left, right):
+    with pair() as (left, right):
 
         def read() -> None:
             pause()

@@ -45,7 +45,7 @@ class Knocks:
 
     def knock(self, thread: coro.coro) -> None:
         """Interrupt a thread, if it can be interrupted.  Does not yield."""
-        if thread.started and not thread.dead and thread is not coro.current():
+        if thread.started and not thread.dead and thread is not scheduler.current:
             knock = Knock(len(self._sent))
             thread.raise_exception(knock)
             self._sent.append((thread, knock))
@@ -53,6 +53,11 @@ class Knocks:
     def receive(self, knock: Knock) -> None:
         """The current thread was interrupted by this."""
         self._received.append((coro.current(), knock))
+
+    def pending(self, thread: coro.coro) -> list[Knock]:
+        """What was sent to a thread, and has not arrived there yet."""
+        received = {id(knock) for one, knock in self._received if one is thread}
+        return [knock for one, knock in self._sent if one is thread and id(knock) not in received]
 
     def drain(self) -> None:
         """Receive what waits for the current thread's next parks; called at its end."""
