@@ -102,7 +102,7 @@ class TimeLimit:
                 continue
 
     def _take_back(self) -> None:
-        """What was sent and not yet raised must not be raised later: it is replaced by what _stop_watching() expects.
+        """What was sent and not yet raised must not be raised later: something that is expected replaces it.
 
         Replaced by nothing it would leave Python 3.11 with the mark that something is to be raised in some thread.
         With that mark every call of a traced function waits for ever.
