@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import gc
 from collections import deque
+from typing import Any
 
 from coro.scheduler import scheduler
 
@@ -18,19 +19,22 @@ __all__ = ["install", "pause_ns_within", "total_pause_ns", "uninstall"]
 # (begin, end) of the latest pauses; a slice seldom contains more than a few.
 _pauses: deque[tuple[int, int]] = deque(maxlen=256)
 _begin = 0
+# Why nobody could park before the collection, if there was a reason.
+_former: Any = False
 _total = 0
 
 
 def _watch(phase: str, info: dict[str, int]) -> None:
-    global _begin, _total
+    global _begin, _former, _total
     if _thread.get_ident() != scheduler.os_thread_ident:
         # Another OS thread's collection: its finalisers cannot park here, and its time is not the loop's.
         return
     if phase == "start":
+        _former = scheduler.collecting
         scheduler.collecting = True
         _begin = scheduler.clock()
     else:
-        scheduler.collecting = False
+        scheduler.collecting = _former
         end = scheduler.clock()
         _total += end - _begin
         _pauses.append((_begin, end))

@@ -50,7 +50,7 @@ class Descriptor(DescriptorState):
         try:
             me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
         except AttributeError:
-            scheduler.refuse("reading from a descriptor that is not ready")
+            me = scheduler.refuse("reading from a descriptor that is not ready")
         if not self.registered:
             # This may bring along somebody who waits already.
             descriptors.register(self)
@@ -76,7 +76,7 @@ class Descriptor(DescriptorState):
         try:
             me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
         except AttributeError:
-            scheduler.refuse("writing to a descriptor that is not ready")
+            me = scheduler.refuse("writing to a descriptor that is not ready")
         if not self.registered:
             descriptors.register(self)
         if self.writer is not None or self.handler is not None:
@@ -108,8 +108,9 @@ class Descriptors:
 
     def _running_poller(self, what: str) -> Poller:
         if self.poller is None:
+            # Whoever adopts the caller brings a loop.
             scheduler.refuse(what)
-        return self.poller
+        return self.poller  # type: ignore[return-value]
 
     def register(self, descriptor: Descriptor) -> None:
         """Register a socket's descriptor for good.

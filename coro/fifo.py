@@ -212,6 +212,8 @@ class fifo:
         scheduler.refuse_foreign("fifo.pop()")
         if not self._free and not self._reclaim():
             scheduler.refuse("fifo.pop()")
+            # Adopted, the caller is a thread.
+            return self.pop()
         self._free -= 1
         item = self._items.popleft()
         self._admit()

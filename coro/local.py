@@ -20,7 +20,7 @@ from greenlet import getcurrent
 from coro.scheduler import scheduler
 from coro.state import ThreadState
 
-__all__ = ["ThreadLocal"]
+__all__ = ["ThreadLocal", "share_home"]
 
 _next_number = itertools.count(1).__next__
 _MISSING: Any = object()
@@ -65,6 +65,14 @@ def _home() -> ThreadState | _Home:
     return _os_thread.home if thread is None else thread
 
 
+def share_home(thread: ThreadState) -> None:
+    """Give a thread the values of the OS thread: its main greenlet has become that thread."""
+    home = _os_thread.home
+    if home.locals is None:
+        home.locals = {}
+    thread.locals = home.locals
+
+
 def _watcher(home: ThreadState | _Home, number: int) -> Callable[[object], None]:
     home_ref = weakref.ref(home)
 
@@ -107,7 +115,11 @@ class ThreadLocal:
         return self
 
     def __getattribute__(self, name: str) -> Any:
-        attributes = _attributes_of(self)
+        try:
+            # The usual case without two calls, which would take half of the time.
+            attributes = getcurrent().thread.locals[_get_number(self)]  # type: ignore[attr-defined]
+        except (AttributeError, TypeError, KeyError):
+            attributes = _attributes_of(self)
         if name == "__dict__":
             return attributes
         value = attributes.get(name, _MISSING)

@@ -34,10 +34,13 @@ class RunQueue:
     """The threads of the process: all, the runnable ones in order, and the one that runs."""
 
     __slots__ = (
+        "adopt",
+        "adopted",
         "all_threads",
         "clock",
         "collecting",
         "current",
+        "disown",
         "ended_count",
         "ended_run_time_ns",
         "ended_switches",
@@ -66,14 +69,22 @@ class RunQueue:
         self.current: ThreadState | None = None
         self.now = clock()
         self.poll_due = 0
+        # Asked, with what is to be done, for a caller who is no thread and would have to be one: the thread that it
+        # is from now on, or None.
+        self.adopt: Callable[[str], ThreadState | None] = _no_adoption
+        # The thread that a main greenlet is while the loop runs in a greenlet of its own; and what gives that up,
+        # called in the main greenlet: the loop is then that greenlet's to run.
+        self.adopted: ThreadState | None = None
+        self.disown: Callable[[], None] = _nobody_to_disown
         # Carriers without a thread, each waiting inside carry() for its next one.
         self.parked: list[Carrier] = []
         self.max_parked = MAX_PARKED_CARRIERS
         # The greenlet in which the loop runs; None when no loop runs.
         self.loop_greenlet: greenlet | None = None
         self.os_thread_ident = 0
-        # Set by the collector's callback while it runs finalisers: nobody may park then.
-        self.collecting = False
+        # Why nobody may park now: True while the collector runs finalisers, as its callback says; or a function
+        # that raises, while a task of an asyncio loop takes a step.
+        self.collecting: bool | Callable[[ThreadState], NoReturn] = False
         self.latency_limit_ns = LATENCY_UNIT_NS
         # (thread, nanoseconds, clock at the end) of slices over the limit, for the loop to report.
         self.latency_reports: list[tuple[ThreadState, int, int]] = []
@@ -98,7 +109,7 @@ class RunQueue:
         try:
             return getcurrent().thread  # type: ignore[attr-defined,no-any-return]
         except AttributeError:
-            self.refuse(what)
+            return self.refuse(what)
 
     def in_loop_os_thread(self) -> bool:
         """Whether the caller runs in the OS thread of the loop, or no loop runs."""
@@ -113,8 +124,14 @@ class RunQueue:
                 "set_exit()"
             )
 
-    def refuse(self, what: str) -> NoReturn:
-        """Say why the caller cannot block here, and what to do instead."""
+    def refuse(self, what: str) -> ThreadState:
+        """Say why the caller, who is no thread, cannot block here, and what to do instead.
+
+        Returns the thread that the caller has become if somebody adopts it.  Raises YieldFromMain.
+        """
+        thread = self.adopt(what)
+        if thread is not None:
+            return thread
         self.refuse_foreign(what)
         if self.loop_greenlet is None:
             raise YieldFromMain(
@@ -238,6 +255,14 @@ class RunQueue:
         me.slice_mark_ns = self.latency_limit_ns
         self.latency_reports.append((me, ran, now))
         self.poll_due = 0
+
+
+def _no_adoption(what: str) -> None:
+    """Nobody adopts."""
+
+
+def _nobody_to_disown() -> None:
+    """Nobody was adopted."""
 
 
 def _no_hook(what: object, error: BaseException) -> None:

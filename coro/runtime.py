@@ -263,11 +263,16 @@ def set_print_exit_string(val: bool) -> None:
 
 
 def _refuse_nested(what: str) -> None:
-    if loop.running:
+    if loop.running and not _is_adopted():
         raise RuntimeError(
             f"{what} was called while an event loop is running (in OS thread {scheduler.os_thread_ident}); "
             "there is one loop in a process: spawn() a thread instead"
         )
+
+
+def _is_adopted() -> bool:
+    """Whether the caller is a main greenlet for which the loop turns while it blocks."""
+    return scheduler.adopted is not None and getcurrent() is scheduler.adopted.carrier
 
 
 def _exit_signal() -> None:
@@ -281,14 +286,19 @@ def _exit_signal() -> None:
 def _run_loop(max_wait_ns: int, what: str) -> Any:
     """Run the loop to its end; returns the exit code."""
     _refuse_nested(what)
-    if getattr(getcurrent(), "thread", None) is not None:
+    adopted = _is_adopted()
+    if not adopted and getattr(getcurrent(), "thread", None) is not None:
         raise YieldFromMain(f"{what} cannot run inside a thread")
     forking.register()
     loop.max_wait_ns = max_wait_ns
     package = sys.modules[__name__.partition(".")[0]]
     handle_exit = getattr(package, "install_signal_handlers", True)
     try:
-        loop.open()
+        if adopted:
+            # It is open already, and goes on with the threads that it has.
+            scheduler.disown()
+        else:
+            loop.open()
         collector.install()
         hooks.install()
         with signals.installed(_exit_signal if handle_exit else None):

@@ -45,7 +45,7 @@ class Scheduler(RunQueue):
         try:
             me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
         except AttributeError:
-            self.refuse(f"waiting ({kind})")
+            me = self.refuse(f"waiting ({kind})")
         if me.interrupts is not None or self.collecting:
             self._before_park(me)
         me.waiting_for = kind
@@ -91,7 +91,7 @@ class Scheduler(RunQueue):
         try:
             me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
         except AttributeError:
-            self.refuse("yield_slice()")
+            me = self.refuse("yield_slice()")
         if me.interrupts is not None or self.collecting:
             self._before_park(me)
         me.resumption = YIELDED
@@ -148,8 +148,10 @@ class Scheduler(RunQueue):
         return None
 
     def _before_park(self, me: ThreadState) -> None:
-        """Deliver an interrupt that was waiting for this park; refuse to park inside the collector."""
+        """Deliver an interrupt that was waiting for this park; refuse to park where nobody may."""
         if self.collecting:
+            if self.collecting is not True:
+                self.collecting(me)
             raise YieldFromMain(
                 f"{me!r} cannot block here: the garbage collector is running a finaliser; "
                 "spawn() a thread for what must wait"

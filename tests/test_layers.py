@@ -26,11 +26,15 @@ LAYERS = {
         "state run_queue thread timed descriptor_state descriptors scheduler loop runtime tb signals leftovers "
         "forking readiness collector hooks stderr"
     ),
-    3: ("timeouts sync fifo local parallel group pool signal_handler os_thread process latency clocks shield"),
-    4: "socket read_stream resolve server",
-    5: "emulation ssl dns aio profiler testing",
+    3: (
+        "timeouts sync fifo local parallel group pool signal_handler os_thread process latency clocks shield "
+        "guests"
+    ),
+    4: "socket read_stream resolve connecting server",
+    5: "__main__ emulation ssl dns aio profiler testing",
     6: "inspect",
     7: "backdoor",
+    8: "gunicorn",
 }
 # Apart from the layers: what each may import of coro. Nobody imports them.
 APART = {"console": {"records", "wire"}}

@@ -16,7 +16,7 @@ import socket
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
 from greenlet import getcurrent
 
@@ -26,9 +26,10 @@ from coro.exceptions import Interrupted, TimeoutError
 from coro.poller.base import READ, WRITE
 from coro.scheduler import scheduler
 from coro.socket.address import Address, numeric_address
+from coro.state import ThreadState
 from coro.timed import sleep_until
 
-__all__ = ["CoroSocket", "get_live_sockets", "in_thread", "spend_act"]
+__all__ = ["NO_THREAD", "CoroSocket", "get_live_sockets", "in_thread", "renew_acts", "spend_act"]
 
 T = TypeVar("T")
 
@@ -42,6 +43,8 @@ _yield_slice = scheduler.yield_slice
 
 _live: weakref.WeakSet[CoroSocket] = weakref.WeakSet()
 
+# What getcurrent().thread raises where there is none: outside a thread, and when the interpreter ends.
+NO_THREAD = (AttributeError, RuntimeError)
 # A signal does not stop the kernel from connecting: EINTR means what EINPROGRESS means.
 _CONNECTING = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
 # For what no poller reports, the kernel is asked again after a pause that doubles.
@@ -51,7 +54,10 @@ _LONGEST_PAUSE_NS = 50_000_000
 
 def in_thread() -> bool:
     """Whether the caller is a thread, so can wait."""
-    return hasattr(getcurrent(), "thread")
+    try:
+        return hasattr(getcurrent(), "thread")
+    except RuntimeError:
+        return False
 
 
 def spend_act() -> None:
@@ -59,12 +65,24 @@ def spend_act() -> None:
 
     Outside a thread there is nothing to spend.
     """
-    me = getattr(getcurrent(), "thread", None)
-    if me is not None:
-        if me.selfish_acts <= 0:
-            _yield_slice()
-            me.selfish_acts = me.max_selfish_acts
-        me.selfish_acts -= 1
+    try:
+        me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
+    except NO_THREAD:
+        return
+    if me.selfish_acts <= 0:
+        renew_acts(me)
+    me.selfish_acts -= 1
+
+
+def renew_acts(me: ThreadState) -> None:
+    """Yield, and get all selfish acts back.
+
+    Where nobody may park now (a finaliser, a step of an asyncio task) they come for nothing: the act itself would
+    not wait either.
+    """
+    if not scheduler.collecting:
+        _yield_slice()
+    me.selfish_acts = me.max_selfish_acts
 
 
 def get_live_sockets() -> int:
@@ -76,6 +94,9 @@ class CoroSocket(socket.socket):
     """A socket whose waiting parks the thread instead of the process."""
 
     __slots__ = ("_descriptor", "_drains", "_seconds")
+
+    # What keeps the readiness: a subclass may have another kind.
+    _descriptor_class: ClassVar[type[Descriptor]] = Descriptor
 
     # Readiness and waiters.
     _descriptor: Descriptor
@@ -109,7 +130,7 @@ class CoroSocket(socket.socket):
             else:
                 super().detach()
             raise
-        self._descriptor = Descriptor(self.fileno())
+        self._descriptor = self._descriptor_class(self.fileno())
         self._seconds = None
         self._drains = (
             _type(self) == socket.SOCK_STREAM
@@ -188,6 +209,20 @@ class CoroSocket(socket.socket):
 
     # -- waiting
 
+    def _renew_acts(self, me: ThreadState) -> None:
+        """The thread has no selfish acts left: it yields.  A subclass may know better."""
+        renew_acts(me)
+
+    def _spend_act(self) -> None:
+        """As spend_act()."""
+        try:
+            me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
+        except NO_THREAD:
+            return
+        if me.selfish_acts <= 0:
+            self._renew_acts(me)
+        me.selfish_acts -= 1
+
     def wait_for_read(self, timeout: float | None = None) -> None:
         """Park until there is something to read, or the peer has closed; asks the kernel anew.
 
@@ -261,10 +296,13 @@ class CoroSocket(socket.socket):
                     raise
             again = scheduler.clock() + pause
             if deadline is not None and again >= deadline:
-                sleep_until(deadline)
+                self._pause_until(deadline)
                 self._timed_out()
-            sleep_until(again)
+            self._pause_until(again)
             pause = min(2 * pause, _LONGEST_PAUSE_NS)
+
+    def _pause_until(self, deadline: int) -> None:
+        sleep_until(deadline)
 
     def _timed_out(self) -> NoReturn:
         raise builtins.TimeoutError(f"the socket timed out after {self._seconds} s") from None

@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 from greenlet import getcurrent
 
 from coro.exceptions import YieldFromMain
-from coro.scheduler import scheduler
-from coro.socket.base import CoroSocket, in_thread, spend_act
+from coro.socket.base import NO_THREAD, CoroSocket, in_thread
 
 __all__ = ["ReceivingSocket"]
 
@@ -32,7 +31,6 @@ _recvfrom_into = _socket.socket.recvfrom_into
 _recvmsg = _socket.socket.recvmsg
 _recvmsg_into = _socket.socket.recvmsg_into
 
-_yield_slice = scheduler.yield_slice
 # The kernel never waits for urgent data, nor for the queue of errors; that there is none says nothing of the rest.
 _AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_OOB | getattr(socket, "MSG_ERRQUEUE", 0)
 _MSG_PEEK = socket.MSG_PEEK
@@ -56,13 +54,12 @@ class ReceivingSocket(CoroSocket):
         if descriptor.readable and not flags:
             try:
                 me = getcurrent().thread  # type: ignore[attr-defined]
-            except AttributeError:
+            except NO_THREAD:
                 # Outside a thread: what is there may be had all the same.
                 pass
             else:
                 if me.selfish_acts <= 0:
-                    _yield_slice()
-                    me.selfish_acts = me.max_selfish_acts
+                    self._renew_acts(me)
                 me.selfish_acts -= 1
         elif flags:
             return self._recv_with_flags(bufsize, flags)
@@ -194,10 +191,10 @@ class ReceivingSocket(CoroSocket):
         descriptor = self._descriptor
         if flags & _AT_ONCE or self._seconds == 0:
             # Not to wait: the kernel is asked, whatever the flag says.
-            spend_act()
+            self._spend_act()
             return operation(self, *arguments)
         if descriptor.readable:
-            spend_act()
+            self._spend_act()
         elif not in_thread():
             # Nobody polls on this behalf.
             descriptor.readable = True

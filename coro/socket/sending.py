@@ -16,9 +16,8 @@ from typing import Any, TypeVar
 
 from greenlet import getcurrent
 
-from coro.scheduler import scheduler
 from coro.socket.address import Address, numeric_address
-from coro.socket.base import CoroSocket, in_thread, spend_act
+from coro.socket.base import NO_THREAD, CoroSocket, in_thread
 
 __all__ = ["Buffer", "SendingSocket"]
 
@@ -29,7 +28,6 @@ _send = _socket.socket.send
 _sendto = _socket.socket.sendto
 _sendmsg = _socket.socket.sendmsg
 
-_yield_slice = scheduler.yield_slice
 _MSG_DONTWAIT = socket.MSG_DONTWAIT
 # The most buffers that one writev(2) takes.
 _IOV_MAX = os.sysconf("SC_IOV_MAX")
@@ -52,13 +50,12 @@ class SendingSocket(CoroSocket):
         if self._descriptor.writable:
             try:
                 me = getcurrent().thread  # type: ignore[attr-defined]
-            except AttributeError:
+            except NO_THREAD:
                 # Outside a thread: what there is room for may be sent all the same.
                 pass
             else:
                 if me.selfish_acts <= 0:
-                    _yield_slice()
-                    me.selfish_acts = me.max_selfish_acts
+                    self._renew_acts(me)
                 me.selfish_acts -= 1
             try:
                 sent = _send(self, data, flags)
@@ -93,7 +90,7 @@ class SendingSocket(CoroSocket):
                         self._wait_writable_until(deadline)
                     else:
                         # A peer that keeps up would let this run for long.
-                        spend_act()
+                        self._spend_act()
                     try:
                         with view[sent : sent + step] as rest:
                             sent += _send(self, rest, flags)
@@ -196,10 +193,10 @@ class SendingSocket(CoroSocket):
         """
         descriptor = self._descriptor
         if flags & _MSG_DONTWAIT or self._seconds == 0:
-            spend_act()
+            self._spend_act()
             return operation(self, *arguments)
         if descriptor.writable:
-            spend_act()
+            self._spend_act()
         elif not in_thread():
             descriptor.writable = True
         while True:

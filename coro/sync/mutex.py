@@ -55,7 +55,7 @@ class mutex:
         try:
             me: ThreadState = getcurrent().thread  # type: ignore[attr-defined]
         except AttributeError:
-            scheduler.refuse("mutex.lock()")
+            me = scheduler.refuse("mutex.lock()")
         if timeout is not None:
             check_timeout(timeout)
         holder = self._holder

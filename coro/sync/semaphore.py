@@ -69,7 +69,7 @@ class semaphore:
             self._avail -= k
             return
         if me is None:
-            scheduler.refuse("semaphore.acquire()")
+            me = scheduler.refuse("semaphore.acquire()")
         self._wait(_Request(me, k), timeout)
 
     def release(self, k: int = 1) -> None:
