@@ -21,7 +21,7 @@ class Connection:
     """One connection in ping-pong. Its two messages alternate, so a stale answer or another's is noticed."""
 
     def __init__(self, port: int, index: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=SILENCE_S)
+        self.socket = self.connect(port)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.messages = [f"{index}/{side};".encode() * MESSAGE_BYTES for side in ("ping", "pong")]
         self.messages = [message[:MESSAGE_BYTES] for message in self.messages]
@@ -29,6 +29,10 @@ class Connection:
         self.side = 0
         self.partial = b""
         self.answers = 0
+
+    def connect(self, port: int) -> socket.socket:
+        """Return a connected socket."""
+        return socket.create_connection(("127.0.0.1", port), timeout=SILENCE_S)
 
     def ask(self) -> None:
         """Send the current message."""
@@ -65,13 +69,13 @@ class Connection:
 
 
 class Client:
-    """All connections and the epoll object that watches them."""
+    """All connections, of one kind, and the epoll object that watches them."""
 
-    def __init__(self, port: int, connections: int) -> None:
+    def __init__(self, port: int, connections: int, kind: type[Connection]) -> None:
         self.epoll = select.epoll()
         self.connections = {}
         for index in range(connections):
-            connection = Connection(port, index)
+            connection = kind(port, index)
             connection.greet()
             self.connections[connection.socket.fileno()] = connection
             self.epoll.register(connection.socket, select.EPOLLIN)
@@ -111,9 +115,11 @@ class Client:
             raise RuntimeError(f"{starved} of {len(self.connections)} connections got no answer but the first")
 
 
-def measure(port: int, server_pid: int, connections: int, warm_ms: int, window_ms: int) -> Sample:
+def measure(
+    port: int, server_pid: int, connections: int, warm_ms: int, window_ms: int, kind: type[Connection] = Connection
+) -> Sample:
     """Return the server's CPU time and the requests answered within the window, after the warm-up."""
-    client = Client(port, connections)
+    client = Client(port, connections, kind)
     client.drive(warm_ms / 1000)
     cpu_before, waited_before = cpu_ns(server_pid), waited_ns(server_pid)
     requests = client.drive(window_ms / 1000)
@@ -124,13 +130,13 @@ def measure(port: int, server_pid: int, connections: int, warm_ms: int, window_m
     return Sample(spent_ns, requests, waited)
 
 
-def main() -> None:
+def main(kind: type[Connection] = Connection) -> None:
     """Run the command line and print the sample."""
     core, *numbers = sys.argv[1:]
     port, server_pid, connections, warm_ms, window_ms = map(int, numbers)
     pin(None if core == "-" else int(core))
     raise_descriptor_limit()
-    print(measure(port, server_pid, connections, warm_ms, window_ms).to_line(), flush=True)
+    print(measure(port, server_pid, connections, warm_ms, window_ms, kind).to_line(), flush=True)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def _served(command: list[str], contender: Contender, load: Load) -> tuple[Sampl
         try:
             port = _announced_port(server, errors, contender)
             numbers = (port, server.pid, load.connections, load.warm_ms, load.window_ms)
-            client = [*_python("benchmarks.echo_client", client_core()), *map(str, numbers)]
+            client = [*_python(client_of(contender), client_core()), *map(str, numbers)]
             try:
                 sample = _sample(_finished(client, who), who)
             except MeasurementError as error:
@@ -95,6 +95,11 @@ def _served(command: list[str], contender: Contender, load: Load) -> tuple[Sampl
         finally:
             server.kill()
             server.communicate()
+
+
+def client_of(contender: Contender) -> str:
+    """Return the module that drives the contender's server."""
+    return "benchmarks.tls_echo_client" if contender.scenario == "tls_echo" else "benchmarks.echo_client"
 
 
 def _announced_port(server: subprocess.Popen[str], errors: IO[str], contender: Contender) -> int:

@@ -4,14 +4,17 @@ The same shapes stand in the other modules `on_…`: change them together, or th
 """
 
 import gc
+import ssl
 from collections.abc import Callable, Sequence
 from itertools import repeat
 
 import coro
+import coro.ssl
 from benchmarks.durations import durations
 from benchmarks.machine import resident_bytes
 from benchmarks.report import Sample, announce
 from benchmarks.stopwatch import Stopwatch
+from benchmarks.tls_echo_certificate import certified
 
 WARM_TURNS = 3
 WARM_SPAWNS = 1000
@@ -47,6 +50,23 @@ def _echo_connection(connection: "coro.sock") -> None:
             break
         connection.send(data)
     connection.close()
+
+
+def tls_echo() -> Sample:
+    """As echo(), over TLS."""
+    context = certified(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    server = coro.ssl.tls_server(("127.0.0.1", 0), _echo_over_tls, ssl_context=context)
+    announce(server.address[1])
+    server.join()
+    raise RuntimeError("the coro TLS echo server stopped")
+
+
+def _echo_over_tls(connection: "coro.ssl.SSLSocket", _address: object) -> None:
+    while True:
+        data = connection.recv(65536)
+        if not data:
+            break
+        connection.send(data)
 
 
 def yields(threads: int, rounds: int, depth: int = 0) -> Sample:
@@ -193,6 +213,7 @@ def memory(threads: int) -> Sample:
 
 SCENARIOS: dict[str, Callable[..., Sample]] = {
     "echo": echo,
+    "tls_echo": tls_echo,
     "yields": yields,
     "spawns": spawns,
     "hand_offs": hand_offs,

@@ -4,6 +4,7 @@ The same shapes stand in the other modules `on_…`: change them together, or th
 """
 
 import gc
+import ssl
 from collections.abc import Callable, Sequence
 from itertools import repeat
 
@@ -11,11 +12,13 @@ import gevent
 import gevent.queue
 import gevent.server
 import gevent.socket
+import gevent.ssl
 
 from benchmarks.durations import durations
 from benchmarks.machine import resident_bytes
 from benchmarks.report import Sample, announce
 from benchmarks.stopwatch import Stopwatch
+from benchmarks.tls_echo_certificate import certified
 
 WARM_TURNS = 3
 WARM_SPAWNS = 1000
@@ -45,6 +48,16 @@ def _echo_connection(connection: gevent.socket.socket, _address: object) -> None
             break
         connection.sendall(data)
     connection.close()
+
+
+def tls_echo() -> Sample:
+    """As echo(), over TLS."""
+    context = certified(gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    server = gevent.server.StreamServer(("127.0.0.1", 0), _echo_connection, backlog=1024, ssl_context=context)
+    server.start()
+    announce(server.server_port)
+    server.serve_forever()
+    raise RuntimeError("the gevent TLS echo server stopped")
 
 
 def yields(threads: int, rounds: int) -> Sample:
@@ -199,6 +212,7 @@ def memory(threads: int) -> Sample:
 
 SCENARIOS: dict[str, Callable[..., Sample]] = {
     "echo": echo,
+    "tls_echo": tls_echo,
     "yields": yields,
     "spawns": spawns,
     "hand_offs": hand_offs,

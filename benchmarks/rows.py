@@ -130,6 +130,18 @@ def _echo(
     )
 
 
+def _tls_echo(connections: int) -> Row:
+    load = Load(connections)
+    return Row(
+        name=f"tls-echo-{connections}",
+        title=f"server CPU per request over TLS 1.3, 1 KiB ping-pong, connections: {connections}",
+        unit="us",
+        subject=Contender("coro", "coro", "tls_echo", load=load),
+        peers=(Contender("gevent", "gevent", "tls_echo", (), 0.8, load=load),),
+        linux_only=True,
+    )
+
+
 def _yield(threads: int, rounds: int, gevent: Limits = NONE, *, full_only: bool = False) -> Row:
     arguments = (threads, rounds)
     peers = _peers("yields", arguments, {"gevent": gevent}, max(rounds // SLOW_PART, 1))
@@ -209,6 +221,8 @@ ROWS: tuple[Row, ...] = (
         load=Load(10_000, 600, 1200),
         full_only=True,
     ),
+    _tls_echo(1),
+    _tls_echo(100),
     _yield(2, 100_000, gevent=(0.58, 0.45)),
     _yield(10, 20_000, full_only=True),
     _yield(100, 2000, full_only=True),

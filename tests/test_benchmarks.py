@@ -169,8 +169,9 @@ def test_rows_cover_every_bound_and_every_peer() -> None:
     assert {f"yield-{10**power}" for power in range(1, 6)} <= names
     libraries = {peer.library for row in ROWS for peer in row.peers}
     assert libraries == {*PEERS, *OWN}
-    # Of performance.md's table, with echo at 100 connections counted three times and spawn for both shapes.
-    assert sum(peer.bound is not None for row in ROWS for peer in row.peers) == 23
+    # Of performance.md's table, with echo at 100 connections counted three times and spawn for both shapes; and
+    # echo over TLS twice.
+    assert sum(peer.bound is not None for row in ROWS for peer in row.peers) == 25
 
 
 def test_scenarios_of_rows_exist_and_take_their_smoke_sizes() -> None:
