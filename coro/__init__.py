@@ -28,6 +28,7 @@ from coro.clock import (
     usec_to_ticks,
 )
 from coro.clocks import tsc_time
+from coro.connecting import create_connection
 from coro.exceptions import (
     ClosedError,
     DeadCoroutine,
@@ -125,6 +126,8 @@ __all__ = [
     "usec_to_ticks",
     # coro.clocks
     "tsc_time",
+    # coro.connecting
+    "create_connection",
     # coro.exceptions
     "ClosedError",
     "DeadCoroutine",
