@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from coro.descriptor_state import DescriptorState
 from coro.fifo import fifo
+from coro.guests import GuestWait
 from coro.inspect.names import type_name
 from coro.scheduler import scheduler
 from coro.state import ThreadState
@@ -34,6 +35,8 @@ def target_text(thread: ThreadState) -> str:
         return f"descriptor {target.fd}"
     if isinstance(target, ThreadState):
         return f"thread {target.id}"
+    if isinstance(target, GuestWait):
+        return target.wait_text()
     if thread.waiting_for == "sleep" and isinstance(target, list):
         return f"{max(0, target[0] - scheduler.clock()) / 1e9:.3f} s"
     return primitive_text(target)

@@ -24,11 +24,18 @@ class FrameRecord:
 
 @dataclass(frozen=True, slots=True)
 class StackRecord:
-    """Where one thread stands, outermost call first; () for a thread that has no stack."""
+    """Where one thread stands, or a task in it, outermost call first; () where there is no stack.
+
+    id, name: of the thread.
+    task: the name of an asyncio task that runs in the thread, and whose calls these are; None for the thread's own.
+    task_state: what the task does, such as "waiting for future"; None unless it is one.
+    """
 
     id: int
     name: str
     frames: tuple[FrameRecord, ...]
+    task: str | None = None
+    task_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ class ThreadRecord:
     spawned_by: the id of the thread that made it, -1 for the main greenlet.
     spawn_line: "file:line".
     turn: the loop's iteration at which the record was taken.
+    task: the name of an asyncio task that runs in this thread, and that state, waiting_for and waiting_on speak of;
+        what is counted for threads only is 0 then.  None for the thread itself.
     """
 
     id: int
@@ -41,6 +43,7 @@ class ThreadRecord:
     spawned_by: int
     spawn_line: str | None
     turn: int
+    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,10 @@ _TABLE: Final[tuple[Command, ...]] = (
         ),
         many=True,
         by_sentinel=True,
-        description="With --group the records are of schema coro.stack-group/1.",
+        description=(
+            "The stacks of asyncio tasks follow that of the thread that they run in.  With --group the records are "
+            "of schema coro.stack-group/1, and tasks are left out."
+        ),
         examples=("where 17", "where all --group"),
     ),
     Command(
@@ -165,7 +168,8 @@ _TABLE: Final[tuple[Command, ...]] = (
         "coro.thread/1",
         (_FILTER, _LIMIT),
         many=True,
-        examples=("tree",),
+        description="Asyncio tasks stand below the thread that they run in; in their records, `task` is the name.",
+        examples=("tree", "tree -f 'task == None'"),
     ),
     Command(
         "why",

@@ -17,7 +17,7 @@ from coro.wire.style import Style
 from coro.wire.tables import Record, table
 from coro.wire.units import count, duration, moment, percent, text
 
-__all__ = ["LAYOUTS", "Layout", "change", "frames", "key_values"]
+__all__ = ["LAYOUTS", "Layout", "change", "frames", "key_values", "quoted"]
 
 Lines = Iterator[str | None]
 Layout = Callable[[Record, Style, int | None], Lines]
@@ -73,6 +73,9 @@ def stack(record: Record, style: Style, width: int | None) -> Lines:
     if "count" in record and "name" not in record:
         number, ids = record.get("count"), record.get("ids")
         yield f"{count(number)} {'thread' if number == 1 else 'threads'}: ids {_ids(ids, number)}"
+    elif record.get("task") is not None:
+        task = style.paint("name", quoted(record["task"]))
+        yield f"{_named(record, style)} task {task}: {text(record.get('task_state'))}"
     else:
         yield _named(record, style)
     yield from frames(record.get("frames"), style)

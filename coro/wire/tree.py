@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coro.wire.columns import waiting_text
+from coro.wire.layouts import quoted
 from coro.wire.style import Style
 from coro.wire.tables import Record
 from coro.wire.units import duration, text
@@ -23,13 +24,14 @@ def tree(records: list[Record], style: Style, width: int | None) -> Iterator[str
     """One line for each thread, those that it spawned below it; the children of one in the order given."""
     known: set[object] = set()
     for record in records:
-        known.add(_key(record.get("id")))
+        if not _is_task(record):
+            known.add(_key(record.get("id")))
         yield None
     children: dict[object, list[Record]] = {}
     roots: list[Record] = []
     for record in records:
         parent = _key(record.get("spawned_by"))
-        if parent in known and parent != _key(record.get("id")):
+        if parent in known and (parent != _key(record.get("id")) or _is_task(record)):
             children.setdefault(parent, []).append(record)
         else:
             roots.append(record)
@@ -41,6 +43,11 @@ def tree(records: list[Record], style: Style, width: int | None) -> Iterator[str
         if id(record) not in shown:
             yield from _branches([record], children, style, shown)
         yield None
+
+
+def _is_task(record: Record) -> bool:
+    """Whether it is an asyncio task, which stands below its thread, and nothing below it."""
+    return record.get("task") is not None
 
 
 def _key(value: object) -> object:
@@ -60,7 +67,7 @@ def _branches(
         shown.add(id(record))
         mark = f"[{depth} deep] " if depth > _MAX_DEPTH else ""
         yield f"{style.paint('dim', prefix + mark)}{_about(record, style)}"
-        offspring = children.pop(_key(record.get("id")), [])
+        offspring = [] if _is_task(record) else children.pop(_key(record.get("id")), [])
         deeper = depth + 1 < _MAX_DEPTH
         for index, child in enumerate(reversed(offspring)):
             branch = corner if index == 0 else fork
@@ -76,5 +83,8 @@ def _about(record: Record, style: Style) -> str:
         facts.append(f"for {waiting_text(record)}")
     if record.get("waiting_s") is not None:
         facts.append(f"({duration(record['waiting_s'])})")
-    name = style.paint("name", f'"{text(record.get("name"))}"')
-    return f"{style.paint('id', text(record.get('id')))} {name}  {' '.join(facts)}"
+    who = style.paint("id", text(record.get("id")))
+    name = record.get("name")
+    if _is_task(record):
+        who, name = "task", record["task"]
+    return f"{who} {style.paint('name', quoted(name))}  {' '.join(facts)}"

@@ -14,7 +14,8 @@ from coro.backdoor.pace import Rows
 from coro.backdoor.session import Session
 from coro.inspect.dead import dead_records
 from coro.inspect.resources import descriptor_records, lock_records, timer_records
-from coro.inspect.stacks import stack_group_records, stack_records
+from coro.inspect.stacks import stack_group_records
+from coro.inspect.tasks import stack_and_task_records, stacks_and_task_records, thread_and_task_records
 from coro.inspect.threads import thread_records
 from coro.inspect.waits import deadlock_records
 from coro.records import (
@@ -51,23 +52,23 @@ def ps(session: Session, **presentation: Any) -> list[ThreadRecord]:
 
 @implements("tree")
 def tree(session: Session, **presentation: Any) -> list[ThreadRecord]:
-    """All threads; whoever shows them makes a tree."""
-    return Rows(thread_records(), Progress(session))
+    """All threads, and the asyncio tasks that run in them; whoever shows them makes a tree."""
+    return Rows(thread_and_task_records(), Progress(session))
 
 
 @implements("where")
 def where(
     session: Session, target: int | str, group: bool = False, **presentation: Any
 ) -> list[StackRecord] | list[StackGroupRecord]:
-    """Stacks: of one thread, of all, or of all in groups."""
+    """Stacks: of one thread, of all, or of all in groups; without groups those of asyncio tasks, too."""
     if target != "all":
         try:
-            return [inspect.stack(int(target))]
+            return Rows(stack_and_task_records(int(target)), Progress(session))
         except KeyError:
             raise no_such_thread(int(target)) from None
     if group:
         return Rows(stack_group_records(), Progress(session))
-    return Rows(stack_records(), Progress(session))
+    return Rows(stacks_and_task_records(), Progress(session))
 
 
 @implements("info")
