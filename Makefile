@@ -9,8 +9,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
+PEERS := $(VENV)/.installed-peers
 
 DEBIAN_PACKAGES := telnet netcat-openbsd socat curl tmux
+DEBIAN_PEERS := redis-server postgresql nginx openssh-server
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # What mypy checks: those of its folders that exist.
@@ -18,7 +20,7 @@ TYPED := $(wildcard coro examples benchmarks pytest_coro.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv debian-packages lint types check test coverage docs bench bench-quick bench-console soak demo capture clean
+.PHONY: help venv debian-packages debian-peers lint types check test coverage docs bench bench-quick bench-console soak peers stdlib demo capture clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +48,10 @@ $(DEV): pyproject.toml | $(BIN)/pip
 	$(PIP) install --editable '.[dev]'
 	@touch $(RUNTIME) $@
 
+$(PEERS): pyproject.toml | $(BIN)/pip
+	$(PIP) install --editable '.[peers]'
+	@touch $(RUNTIME) $@
+
 $(BENCH): pyproject.toml | $(BIN)/pip
 	$(PIP) install --editable '.[bench]'
 	@touch $(RUNTIME) $@
@@ -57,6 +63,11 @@ debian-packages: ## install the clients that the end-to-end tests use (Debian, U
 	extra=; $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || extra=python3-venv; \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
 	  $(DEBIAN_PACKAGES) $$extra
+
+# Where packages of servers start them, these four run afterwards: stop those that you do not want.
+debian-peers: ## install the servers that `make peers` talks to (Debian, Ubuntu)
+	$(SUDO) apt-get -o Acquire::Retries=3 update
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $(DEBIAN_PEERS)
 
 lint: $(DEV) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -94,6 +105,13 @@ bench-console: $(RUNTIME) ## what the console costs: idle, beside 10 000 threads
 
 soak: $(DEV) ## threads, timers, connections and schedules by the million: what is left (about ten minutes)
 	$(BIN)/python -m tests.soak --write docs/soak.md
+
+peers: $(PEERS) ## ordinary libraries under coro against real servers, 200 threads each (about three minutes)
+	$(BIN)/python -m tests.peers --write docs/run-what-you-have/index.md
+
+# gevent, whose column stands beside ours, is among the benchmarks' peers.
+stdlib: $(DEV) $(BENCH) ## the standard library's own tests under plain Python, coro and gevent (about 25 minutes)
+	$(BIN)/python -m tests.stdlib --write docs/stdlib.md
 
 demo: $(RUNTIME) ## the worms arena: a daemon with hundreds of threads, and its console
 	$(BIN)/python -m examples.worms --demo
