@@ -27,8 +27,7 @@ LAYERS = {
         "forking readiness collector hooks stderr"
     ),
     3: (
-        "timeouts sync fifo local parallel group pool signal_handler os_thread process latency clocks shield "
-        "guests"
+        "timeouts sync fifo local parallel group pool signal_handler os_thread process latency clocks shield guests"
     ),
     4: "socket read_stream resolve connecting server",
     5: "__main__ emulation ssl dns aio profiler testing",
