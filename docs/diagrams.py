@@ -130,10 +130,11 @@ def byte() -> Drawing:
 
 
 LAYERS: tuple[tuple[str, str, Colour], ...] = (
+    ("8  gunicorn", "a worker: everything below, for somebody else's server", "violet"),
     ("7  backdoor", "bytes ↔ commands; the sentinel", "violet"),
     ("6  inspect", "live state → records, health, metrics", "violet"),
-    ("5  adapters", "profiler, testing: nothing below imports them", "plain"),
-    ("4  I/O", "sockets, streams, servers", "green"),
+    ("5  adapters", "emulation, ssl, dns, aio, profiler, testing", "plain"),
+    ("4  I/O", "sockets, streams, connecting, servers", "green"),
     ("3  services", "timeouts, locks, groups, OS threads, processes", "green"),
     ("2  core", "threads, run queue, loop, interrupts", "blue"),
     ("1  mechanism", "poller (epoll, kqueue), timers, wake-up", "amber"),
@@ -145,9 +146,9 @@ def layers() -> Drawing:
     """The layers of the house."""
     drawing = Drawing(
         860,
-        560,
+        622,
         "The layers of the house",
-        "Eight layers, from the backdoor at the top to the leaves at the bottom; imports point down only. "
+        "Nine layers, from a worker for gunicorn at the top to the leaves at the bottom; imports point down only. "
         "The console is a program of its own that imports the leaves only.",
     )
     height, gap, top = 54, 8, 40
@@ -158,7 +159,7 @@ def layers() -> Drawing:
     console = drawing.box(30, top, 180, 96, "console\nthe coro command:\na process of its own", colour="plain")
     drawing.arrow(console.at("bottom"), (120, box.y + height / 2), box.at("left"))
     drawing.note(108, 300, "knows only\nrecords and\nwire", anchor="end")
-    drawing.arrow(console.at("right", 0.25), (250, console.at("right", 0.25)[1]), colour="violet")
+    drawing.arrow(console.at("right", 0.85), (250, console.at("right", 0.85)[1]), colour="violet")
     return drawing
 
 

@@ -16,9 +16,13 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import coro
+import coro.aio
 import coro.backdoor
+import coro.dns
+import coro.emulation
 import coro.inspect
 import coro.profiler
+import coro.ssl
 import coro.testing
 from docs import diagrams
 from docs.drawing import Drawing
@@ -71,11 +75,27 @@ def test_names_in_the_reference_are_public() -> None:
         "coro.resolve",
         "coro.backdoor",
         "coro.profiler",
+        "coro.emulation",
+        "coro.ssl",
+        "coro.dns",
+        "coro.aio",
+        "coro.gunicorn",
     }
 
 
 @pytest.mark.parametrize(
-    "module", [coro.testing, coro.inspect, coro.backdoor, coro.profiler], ids=lambda module: module.__name__
+    "module",
+    [
+        coro.testing,
+        coro.inspect,
+        coro.backdoor,
+        coro.profiler,
+        coro.emulation,
+        coro.ssl,
+        coro.dns,
+        coro.aio,
+    ],
+    ids=lambda module: module.__name__,
 )
 def test_public_names_of_a_module_that_is_described_as_a_whole_have_docstrings(module: ModuleType) -> None:
     assert described()[module.__name__] == 1
