@@ -15,7 +15,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from coro.clock import seconds_to_ticks
-from coro.exceptions import TimeoutError
+from coro.exceptions import ClosedError, TimeoutError
 from coro.resolve import AddressInfo, getaddrinfo
 from coro.runtime import spawn
 from coro.scheduler import scheduler
@@ -148,6 +148,11 @@ class _Race:
         except OSError as error:
             if not self.is_over:
                 self.errors[number] = error
+            return
+        except ClosedError:
+            if not self.is_over:
+                raise
+            # Somebody else won, or nobody waits for a winner any more.
             return
         if self.winner is None and not self.is_over:
             self.winner = self.sockets.pop(number)

@@ -58,9 +58,11 @@ def resolve(
         # With these flags nobody is asked: no file, no server.
         return _getaddrinfo(host, port, family, type, proto, flags | _NUMERIC)
     except socket.gaierror:
-        if lookup_hook is not None and scheduler.in_loop_os_thread():
-            return lookup_hook(host, port, family, type, proto, flags)
-        return _look_up(_getaddrinfo, host, port, family, type, proto, flags)
+        # What the look-up raises is not to be told as having come of this.
+        pass
+    if lookup_hook is not None and scheduler.in_loop_os_thread():
+        return lookup_hook(host, port, family, type, proto, flags)
+    return _look_up(_getaddrinfo, host, port, family, type, proto, flags)
 
 
 def getaddrinfo(

@@ -111,6 +111,14 @@ class RunQueue:
         except AttributeError:
             return self.refuse(what)
 
+    def refuse_in_task(self, what: str, instead: str) -> None:
+        """Raise YieldFromMain if a task of an asyncio loop is taking a step: the thread is not its own."""
+        if callable(self.collecting):
+            raise YieldFromMain(
+                f"{what} would be for the whole thread, and a task of an asyncio loop shares that with the loop's "
+                f"other tasks: use {instead}"
+            )
+
     def in_loop_os_thread(self) -> bool:
         """Whether the caller runs in the OS thread of the loop, or no loop runs."""
         return self.loop_greenlet is None or _thread.get_ident() == self.os_thread_ident

@@ -57,8 +57,11 @@ class Shield:
         return f"<shield of {self.seconds} s{', lifted' if self.lifted else ''}>"
 
     def __enter__(self) -> Self:
-        """Begin the block.  Raises RuntimeError the second time; YieldFromMain outside a thread."""
+        """Begin the block.  Raises RuntimeError the second time; YieldFromMain outside a thread, and in
+        a task of an asyncio loop, which shares its thread with the loop's other tasks.
+        """
         me = scheduler.current_thread("shielded()")
+        scheduler.refuse_in_task("shielded()", "asyncio.shield()")
         if self._thread is not None:
             raise RuntimeError(f"{self!r} was entered before: a shield can be used once")
         self._thread = me

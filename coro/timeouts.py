@@ -156,8 +156,11 @@ class TimeoutScope:
         return f"<{what}{', expired' if self.expired else ''}>"
 
     def __enter__(self) -> Self:
-        """Begin the block.  Raises RuntimeError the second time; YieldFromMain outside a thread."""
+        """Begin the block.  Raises RuntimeError the second time; YieldFromMain outside a thread, and in
+        a task of an asyncio loop, which shares its thread with the loop's other tasks.
+        """
         me = scheduler.current_thread("a block with a timeout")
+        scheduler.refuse_in_task("a block with a timeout", "asyncio.timeout()")
         if self._interrupt is not None:
             raise RuntimeError(f"{self!r} was entered before: it can be used once")
         self._interrupt = interrupt = OwnInterrupt(me)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.events import _get_running_loop
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 from coro.aio.loop import EventLoop
@@ -26,10 +26,13 @@ __all__ = ["run"]
 T = TypeVar("T")
 
 
-def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
+def run(
+    main: Coroutine[Any, Any, T] | Callable[..., Coroutine[Any, Any, T]], *args: Any, debug: bool | None = None
+) -> T:
     """Run an asyncio program in this thread: the coroutine `main`, and whatever tasks it makes, to their ends.
 
-    main: a coroutine, such as `serve(port)` of an `async def serve(port)`.
+    main: a coroutine, such as `serve(port)` of an `async def serve(port)`; or the function, whose arguments follow:
+        `coro.spawn(coro.aio.run, serve, port)` makes no coroutine that nobody would await if the thread never ran.
     debug: asyncio's debug mode; None for what the interpreter was started with.
 
     While the program waits, the other threads run; any number of threads may run such programs.  A task must not
@@ -42,8 +45,7 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
     An interrupted caller: the main task is cancelled, and is so again by each further interrupt; when everything
     has come to its end, the first interrupt is raised here, and the next ones at the next parks.
     """
-    if not asyncio.iscoroutine(main):
-        raise TypeError(f"coro.aio.run() needs a coroutine, such as main() of an async def main(), got {main!r}")
+    main = _coroutine(main, args)
     try:
         me = scheduler.current_thread("coro.aio.run()")
         _refuse_nested(me)
@@ -58,6 +60,23 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
         return _Run(loop, me).run(main)
     finally:
         loop.close()
+
+
+def _coroutine(main: Any, args: tuple[Any, ...]) -> Coroutine[Any, Any, Any]:
+    """The program as a coroutine."""
+    given = main
+    if asyncio.iscoroutine(main):
+        if args:
+            main.close()
+            raise TypeError(f"coro.aio.run() takes arguments with a function only, not with a coroutine: {args!r}")
+        return main
+    if callable(main):
+        main = main(*args)
+        if asyncio.iscoroutine(main):
+            return main
+    raise TypeError(
+        f"coro.aio.run() needs a coroutine or a function that makes one, such as an async def main(), got {given!r}"
+    )
 
 
 def _refuse_nested(me: ThreadState) -> None:

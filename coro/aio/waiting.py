@@ -56,8 +56,8 @@ def wait(future: Any, timeout: float | None = None) -> Any:
     Yields.  Raises the future's exception; CancelledError if it was cancelled; coro.TimeoutError; RuntimeError if
     its asyncio loop was closed before it was done, and in a task, which is to await it instead; TypeError for what
     is no future; YieldFromMain outside a thread.
-    An interrupted caller, as one whose time is over, stops waiting, and the future goes on; cancel it if it is to
-    end.
+    An interrupted caller, as one whose time is over, stops waiting, and the future goes on.  If it is to end, have
+    its loop cancel it: `future.get_loop().call_soon_threadsafe(future.cancel)`.
     """
     if isinstance(future, concurrent.futures.Future):
         return _wait_concurrent(future, timeout)
@@ -112,7 +112,17 @@ def _wait_elsewhere(
 def _wait_concurrent(future: concurrent.futures.Future[T], timeout: float | None) -> T:
     if not future.done():
         waiter = _Waiter(scheduler.current_thread("coro.aio.wait()"))
-        # There is no way to take it back; a waiter that has left is woken in vain.
         future.add_done_callback(waiter.post)
-        park_timed("future", future, timeout, waiter.is_done)
+        try:
+            park_timed("future", future, timeout, waiter.is_done)
+        finally:
+            _forget_concurrent(future, waiter)
     return future.result()
+
+
+def _forget_concurrent(future: concurrent.futures.Future[Any], waiter: _Waiter) -> None:
+    """Take the callback back: who asks after a future for days would leave one each time.  There is no method."""
+    with future._condition:
+        callbacks = future._done_callbacks  # type: ignore[attr-defined]
+        if waiter.post in callbacks:
+            callbacks.remove(waiter.post)

@@ -181,15 +181,18 @@ def _replacement(stream: Any) -> Any:
 
 def _input(prompt: object = "", /) -> str:
     """As input(), for a sys.stdin of ours: yields until there is a line."""
-    stdin = sys.stdin
-    if not may_park() or not isinstance(getattr(getattr(stdin, "buffer", None), "raw", None), WaitingFileIO):
+    stdin: Any = getattr(sys, "stdin", None)
+    raw = getattr(getattr(stdin, "buffer", None), "raw", None)
+    # The original says which of the streams is lost.
+    lost = getattr(sys, "stdout", None) is None
+    if lost or not may_park() or not isinstance(raw, WaitingFileIO):
         return _real_input(prompt)  # type: ignore[no-any-return]
     sys.audit("builtins.input", prompt)
     if sys.stderr is not None:
         sys.stderr.flush()
     sys.stdout.write(str(prompt))
     sys.stdout.flush()
-    line = stdin.readline()
+    line: str = stdin.readline()
     if not line:
         raise EOFError("EOF when reading a line")
     sys.audit("builtins.input/result", line)

@@ -25,7 +25,9 @@ def sleep(seconds: float, /) -> None:
         _os_sleep(seconds)
         return
     if seconds == 0:
-        scheduler.yield_slice()
+        # A finaliser, or a task of an asyncio loop in the middle of a step, goes on: nothing is to be waited for.
+        if not scheduler.collecting:
+            scheduler.yield_slice()
         return
     thread = scheduler.current_thread("time.sleep()")
     timer = timers.arm(min(scheduler.clock() + seconds_to_ticks(seconds), FOREVER_TICKS), scheduler.wake, thread)

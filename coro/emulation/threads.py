@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from coro.emulation import driver, handles, starting
+from coro.emulation import driver, handles, semaphores, starting
 from coro.emulation.locks import Lock, RLock, allocate_lock
 from coro.emulation.patching import Patcher, original
 from coro.emulation.place import get_ident, get_native_id, in_foreign_os_thread, place
@@ -136,3 +136,4 @@ def install(patcher: Patcher) -> None:
     patcher.replace(threading.Thread, name=_followed_name)
     patcher.replace(sys, _current_frames=_current_frames)
     patcher.replace(threading, _DummyThread=_DummyThread, _make_invoke_excepthook=_make_invoke_excepthook)
+    semaphores.install(patcher)

@@ -19,8 +19,6 @@ from greenlet import getcurrent
 
 from coro.descriptors import Descriptor
 from coro.poller.base import READ, WRITE
-from coro.scheduler import scheduler
-from coro.socket.base import spend_act
 from coro.ssl.waiting import WaitingSocket
 
 __all__ = ["TLSReading"]
@@ -31,7 +29,6 @@ _FIONREAD = termios.FIONREAD
 # object for each.
 _answer = bytearray(4)
 _NOTHING = bytes(4)
-_yield_slice = scheduler.yield_slice
 _WantRead = ssl.SSLWantReadError
 _WantWrite = ssl.SSLWantWriteError
 _Error = ssl.SSLError
@@ -139,8 +136,7 @@ class TLSReading(WaitingSocket):
                 self._drained = False
             if descriptor.readable:
                 if me.selfish_acts <= 0:
-                    _yield_slice()
-                    me.selfish_acts = me.max_selfish_acts
+                    self._renew_acts(me)
                 me.selfish_acts -= 1
         deadline = None if self._seconds is None else self._operation_deadline()
         while True:
@@ -173,7 +169,7 @@ class TLSReading(WaitingSocket):
 
     def _read_now(self, sslobj: Any, size: int, buffer: Any) -> Any:
         """Read without waiting; raises ssl.SSLWantReadError."""
-        spend_act()
+        self._spend_act()
         if size == 0:
             return b"" if buffer is None else 0
         try:

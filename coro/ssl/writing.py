@@ -19,8 +19,6 @@ from greenlet import getcurrent
 
 from coro.exceptions import SimultaneousError
 from coro.poller.base import READ, WRITE
-from coro.scheduler import scheduler
-from coro.socket.base import spend_act
 from coro.socket.sending import Buffer
 from coro.ssl.waiting import WaitingSocket
 
@@ -28,7 +26,6 @@ __all__ = ["TLSWriting"]
 
 # What one record holds at most (RFC 8446, section 5.1).
 _RECORD_BYTES = 1 << 14
-_yield_slice = scheduler.yield_slice
 
 
 class TLSWriting(WaitingSocket):
@@ -42,7 +39,8 @@ class TLSWriting(WaitingSocket):
         flags: none under TLS.
         Yields while the peer does not take it.  Raises ssl.SSLError, OSError, the builtin TimeoutError (over all of
         the data), SimultaneousError, ClosedError.  Whatever ends it early carries the number of bytes that are
-        sent in its attribute `sent_bytes`; a record that is half out counts, and goes out before what is sent next.
+        sent, if any, in its attribute `sent_bytes`; a record that is half out counts, and goes out before what is
+        sent next.
         With settimeout(0) it sends one record at most, or raises ssl.SSLWantWriteError: then it is to be called
         again with the same data.
         """
@@ -60,8 +58,7 @@ class TLSWriting(WaitingSocket):
             return self._write_tls(sslobj, data)
         if descriptor.writable:
             if me.selfish_acts <= 0:
-                _yield_slice()
-                me.selfish_acts = me.max_selfish_acts
+                self._renew_acts(me)
             me.selfish_acts -= 1
             if self._writer is None and self._owed is None and type(data) is bytes and len(data) <= _RECORD_BYTES:
                 try:
@@ -125,7 +122,7 @@ class TLSWriting(WaitingSocket):
                     sent += len(piece)
                 if sent >= len(view):
                     return sent
-                spend_act()
+                self._spend_act()
         except BaseException as error:
             error.sent_bytes = sent + len(self._owed or b"")  # type: ignore[attr-defined]
             raise

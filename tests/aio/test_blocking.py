@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,19 @@ def test_a_task_that_blocks_as_a_thread_gets_an_error_that_names_it(block: Calla
         await asyncio.sleep(1)
 
     testing.run(coro.aio.run, main())
+
+
+@pytest.mark.parametrize(
+    ("block", "instead"), [(lambda: coro.timeout(1), "asyncio.timeout"), (coro.shielded, "asyncio.shield")]
+)
+def test_a_block_for_the_whole_thread_is_refused_in_a_task(block: Callable[[], Any], instead: str) -> None:
+    async def main() -> str:
+        with pytest.raises(coro.YieldFromMain, match=instead), block():
+            await asyncio.sleep(10)
+        await asyncio.sleep(1)
+        return "went on"
+
+    assert testing.run(coro.aio.run, main()) == "went on"
 
 
 def test_a_callback_that_blocks_is_refused_too() -> None:

@@ -86,6 +86,7 @@ def receive_what_is_there():
 
 async def main():
     await report("sleep", lambda: time.sleep(1))
+    await report("sleep 0", lambda: time.sleep(0))
     await report("recv", receive)
     await report("recv at once", receive_what_is_there)
     await report("lock", lambda: threading.Lock().acquire())
@@ -93,6 +94,7 @@ async def main():
 coro.aio.run(main())
 """) == [
         "sleep refused: the asyncio task 'Task-1'",
+        "sleep 0 None",
         "recv refused: the asyncio task 'Task-1'",
         "recv at once b'x'",
         "lock True",

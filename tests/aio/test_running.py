@@ -71,11 +71,41 @@ def test_a_timer_fires_once_its_time_has_come_and_the_loop_does_not_spin_for_it(
     assert switches < 10
 
 
-def test_what_is_no_coroutine_is_refused_by_name() -> None:
+def test_a_function_is_called_in_the_thread_with_its_arguments() -> None:
+    async def main(one: int, two: int) -> int:
+        await asyncio.sleep(1)
+        return one + two
+
+    assert testing.run(coro.aio.run, main, 3, 4) == 7
+
+
+def test_a_function_whose_thread_never_ran_leaves_no_coroutine() -> None:
+    calls: list[str] = []
+
+    async def program() -> None: ...
+
+    def main() -> Any:
+        calls.append("made")
+        return program()
+
+    def spawn_and_shut_down() -> None:
+        coro.spawn(coro.aio.run, main).shutdown()
+
+    testing.run(spawn_and_shut_down)
+    assert calls == []
+
+
+@pytest.mark.parametrize("what", [7, lambda: 7, None])
+def test_what_is_no_coroutine_is_refused_by_name(what: Any) -> None:
+    with pytest.raises(TypeError, match=r"needs a coroutine or a function that makes one.*got (7|None|<function)"):
+        testing.run(coro.aio.run, what)
+
+
+def test_arguments_go_with_a_function_only() -> None:
     async def main() -> None: ...
 
-    with pytest.raises(TypeError, match=r"needs a coroutine, such as main\(\).*function.*main"):
-        testing.run(coro.aio.run, main)
+    with pytest.raises(TypeError, match=r"with a function only, not with a coroutine: \(1, 2\)"):
+        testing.run(coro.aio.run, main(), 1, 2)
 
 
 def test_a_process_without_descriptors_gets_the_systems_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,6 +177,20 @@ def test_a_future_of_an_executor_of_os_threads() -> None:
     coro.run(main)
 
 
+def test_who_stops_waiting_for_a_future_of_an_executor_leaves_nothing_behind() -> None:
+    def main() -> None:
+        future: concurrent.futures.Future[int] = concurrent.futures.Future()
+        waiter = coro.spawn(coro.aio.wait, future)
+        for _ in range(10):
+            with pytest.raises(coro.TimeoutError):
+                coro.aio.wait(future, 1)
+        waiting = len(future._done_callbacks)
+        future.set_result(1)
+        assert (waiting, waiter.result()) == (1, 1)
+
+    testing.run(main)
+
+
 def test_a_future_of_a_loop_in_another_os_thread() -> None:
     def main() -> None:
         loop = asyncio.new_event_loop()

@@ -198,6 +198,19 @@ def test_timeout_of_somebody_else_goes_through(race: Callable[..., Any], monkeyp
     assert len(coro.testing.run(main).made) == 2
 
 
+def test_attempt_that_lost_ends_in_silence(race: Callable[..., Any]) -> None:
+    reported: list[BaseException] = []
+    former = coro.set_exception_notifier(lambda thread, error: reported.append(error))
+    try:
+        _, _, won = race({"v6a": (NEVER, None), "v4a": (0.1, None)})
+        _, _, late = race({"v6a": (NEVER, None), "v4a": (NEVER, None)}, 0.6)
+    finally:
+        coro.set_exception_notifier(former)
+
+    assert (won.address, type(late)) == ("v4a", builtins.TimeoutError)
+    assert reported == []
+
+
 def test_interrupted_caller_leaves_no_socket_open_whenever_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     def main(at: float) -> None:
         plan = Plan(v6a=(0.3, None), v4a=(0.05, None))

@@ -250,3 +250,22 @@ def test_line_that_is_printed_unbuffered_in_pieces_stays_whole() -> None:
             assert sorted(lines) == sorted(f"one two {number}" for number in range(50))
 
     testing.run(main)
+
+
+def test_input_says_which_stream_is_lost() -> None:
+    reading, writing = os.pipe()
+    script = """
+        import sys
+        out, sys.stdout = sys.stdout, None
+        try:
+            input("> ")
+        except RuntimeError as error:
+            print(error, file=out, flush=True)
+        """
+    try:
+        with running_script(script, stdin=reading) as child:
+            assert child.stdout is not None
+            assert child.stdout.read() == "input(): lost sys.stdout\n"
+    finally:
+        os.close(reading)
+        os.close(writing)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 import coro
+import coro.aio
 import coro.ssl
 from coro import testing
 from coro.exceptions import SimultaneousError
@@ -269,6 +270,22 @@ def test_operations_spend_selfish_acts(certificates: Certificates, own: Own) -> 
         coro.spawn(exchange).join()
         beside.shutdown()
         assert 10 <= len(turns) <= 16
+
+    testing.run(main)
+
+
+def test_where_nobody_may_park_selfish_acts_cost_nothing(certificates: Certificates, own: Own) -> None:
+    def main() -> None:
+        client, server = tls_pair(certificates, own)
+        coro.set_selfishness(3)
+
+        async def step() -> None:
+            for _ in range(10):
+                client.send(b"x")
+                assert server.recv(1) == b"x"
+
+        # Its thread cannot yield in the middle of the step.
+        coro.spawn(coro.aio.run, step()).result()
 
     testing.run(main)
 
