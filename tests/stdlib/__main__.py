@@ -6,6 +6,7 @@ as it must be; the exit code is 1 if there is anything of that kind, 2 if the te
 
 import argparse
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -25,6 +26,9 @@ LIMIT_S = 75.0
 def main() -> int:
     """Run the command; return its exit status."""
     options = parse()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell has what it runs in the background ignore Ctrl-C, and the tests of signals inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         require_test_package()
         reasons, exclusions = lists.read(lists.REASONS), lists.read(lists.EXCLUSIONS)
