@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 
 import waitress.server
@@ -11,6 +12,8 @@ from web_app import app, serve
 
 def main(options: Options) -> int:
     """Serve until the clients are done."""
+    # It warns whenever a request has to wait for a thread, which is no fault; what stands on stderr is one here.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     server = waitress.server.create_server(
         app, host="127.0.0.1", port=0, threads=options.threads, connection_limit=options.threads + 10
     )
