@@ -79,22 +79,6 @@ def test_a_function_is_called_in_the_thread_with_its_arguments() -> None:
     assert testing.run(coro.aio.run, main, 3, 4) == 7
 
 
-def test_a_function_whose_thread_never_ran_leaves_no_coroutine() -> None:
-    calls: list[str] = []
-
-    async def program() -> None: ...
-
-    def main() -> Any:
-        calls.append("made")
-        return program()
-
-    def spawn_and_shut_down() -> None:
-        coro.spawn(coro.aio.run, main).shutdown()
-
-    testing.run(spawn_and_shut_down)
-    assert calls == []
-
-
 @pytest.mark.parametrize("what", [7, lambda: 7, None])
 def test_what_is_no_coroutine_is_refused_by_name(what: Any) -> None:
     with pytest.raises(TypeError, match=r"needs a coroutine or a function that makes one.*got (7|None|<function)"):

@@ -281,8 +281,8 @@ def test_long_text_is_looked_at_in_linear_time(text: str) -> None:
         complete(text, len(text), names, vars(builtins))
         took.append(time.thread_time() - began)
 
-    # 5 ms for the search, and as much for reading the text; quadratic time is seconds.
-    assert min(took) < 0.5
+    # 5 ms for the search; reading the text and sorting come on top.
+    assert min(took) < 0.02
 
 
 def test_long_and_odd_names_are_not_offered() -> None:

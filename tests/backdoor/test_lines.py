@@ -286,7 +286,7 @@ def test_line_made_to_be_slow_is_looked_at_in_linear_time(line: str) -> None:
     assert not looks_like_http(line)
 
     # 0.3 ms; quadratic time is more than 5 s.
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 0.05
 
 
 @pytest.mark.parametrize("line", PYTHON_LINES)

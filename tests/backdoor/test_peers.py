@@ -372,8 +372,7 @@ def test_question_is_quick_and_leaves_no_descriptor(stack: ExitStack) -> None:
         began = time.thread_time()
         tcp_peer(ours)
         times.append(time.thread_time() - began)
-    # 0.1 ms; a look at all processes and their descriptors takes tens.
-    assert sorted(times)[100] < 0.01
+    assert sorted(times)[100] < 0.002
     assert len(os.listdir("/dev/fd")) == before
 
 
