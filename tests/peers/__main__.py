@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.marked_page import write_between
 from tests.peers.case import CASES, Case, fault_of, run_case
 from tests.peers.page import PAGES, faults_of_page
 from tests.peers.server import MissingProgram
@@ -40,7 +41,7 @@ def main() -> int:
     table = table_of(rows)
     print(table)
     if options.write:
-        write(Path(options.write), table)
+        write_between(Path(options.write), BEGIN, END, table)
     faults = [f"{case.name}: {outcome['fault']}" for case, outcome in rows if outcome["fault"]]
     if not options.cases and not options.plain:
         faults += faults_of_pages()
@@ -94,16 +95,6 @@ def table_of(rows: list[tuple[Case, dict[str, Any]]]) -> str:
             f"| {outcome['machine_late_s'] * 1000:.0f} ms | {verdict} |"
         )
     return "\n".join(lines)
-
-
-def write(page: Path, table: str) -> None:
-    """Put the table between the page's marks."""
-    text = page.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
-    _, found_end, after = rest.partition(END)
-    if not found or not found_end:
-        raise SystemExit(f"{page} lacks the marks {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

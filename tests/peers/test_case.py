@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.marked_page import write_between
 from tests.peers import __main__ as command
 from tests.peers import case as case_module
 from tests.peers import loopback
@@ -159,12 +160,12 @@ def test_the_table_is_put_between_the_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{command.BEGIN}\nold\n{command.END}\nafter\n")
 
-    command.write(page, "new")
+    write_between(page, command.BEGIN, command.END, "new")
 
     assert page.read_text() == f"before\n{command.BEGIN}\n\nnew\n\n{command.END}\nafter\n"
     page.write_text("no marks")
     with pytest.raises(SystemExit, match="lacks the marks"):
-        command.write(page, "new")
+        write_between(page, command.BEGIN, command.END, "new")
 
 
 def test_a_python_server_that_does_not_start_is_said_with_its_reason() -> None:

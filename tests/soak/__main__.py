@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.marked_page import write_between
 from tests.soak.part import PARTS
 
 BAR_WIDTH = 30
@@ -37,7 +38,7 @@ def main() -> int:
     table = table_of(results)
     print(table)
     if options.write:
-        write(Path(options.write), table)
+        write_between(Path(options.write), BEGIN, END, table)
     faulty = [result for result in results if result["all_faults"]]
     for result in faulty:
         print(f"\n{result['name']}:", *result["all_faults"], sep="\n  ")
@@ -98,16 +99,6 @@ def table_of(results: list[dict[str, Any]]) -> str:
             f"| {change:+.1%} | {' | '.join(grown)} | {verdict} |"
         )
     return "\n".join(lines)
-
-
-def write(page: Path, table: str) -> None:
-    """Put the table between the page's marks."""
-    text = page.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
-    _, found_end, after = rest.partition(END)
-    if not found or not found_end:
-        raise SystemExit(f"{page} lacks the marks {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
